@@ -1,0 +1,50 @@
+# Each target sets up .venv if it must, and does nothing twice.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CODE := src tests benchmarks
+
+.PHONY: demo test test-all lint format bench docs clean
+
+demo: .venv/.runtime  ## train on real handwritten digits and report
+	@$(BIN)/lipschitz-rnn demo
+
+test: .venv/.dev  ## the tests, without those marked slow
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/.dev  ## every test
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev  ## formatting, lint, types
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+format: .venv/.dev  ## mend what can be mended
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: .venv/.runtime  ## time the recurrence against torch's own layers
+	$(BIN)/python benchmarks/run.py
+
+docs: .venv/.docs  ## the documentation, into site/
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove what the targets above made; never a run or data
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis site
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment is begun anew when it was made for another place or Python.
+.venv/.runtime: pyproject.toml constraints.txt
+	@echo "Setting up .venv (a few minutes the first time) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/.docs: .venv/.runtime
+	@$(PIP) --editable '.[docs]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Checks, types and errors that every layer may use; imports nothing else from the package."""
