@@ -1,0 +1,80 @@
+"""The specification: the recurrence in plain PyTorch.
+
+Differentiable any number of times, in either mode. Every kernel is an acceleration of this file
+and is held to it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lipschitz_rnn.ops.call import ScanCall
+from lipschitz_rnn.ops.tableau import explicit_step
+
+
+def stack_matrices(a: Tensor | None, w: Tensor) -> Tensor:
+    """``[Aᵀ | Wᵀ]``, shape (H, 2H), or ``Wᵀ``, shape (H, H), without a linear term."""
+    return (w if a is None else torch.cat((a, w))).mT
+
+
+def vector_field(
+    call: ScanCall, matrices: Tensor, h: Tensor, z: Tensor, z_gate: Tensor | None = None
+) -> Tensor:
+    """``(A h + σ(W h + z)) ∘ sigmoid(W h + z_gate)`` for rows ``h``: (B, H); one product, A | W."""
+    product = h @ matrices  # (B, 2H), or (B, H) without a linear term
+    recurrent = product if call.a is None else product[..., h.shape[-1] :]
+    slope = call.nonlinearity.function(recurrent + z)
+    if call.a is not None:
+        slope = product[..., : h.shape[-1]] + slope
+    return slope if z_gate is None else slope * torch.sigmoid(recurrent + z_gate)
+
+
+def _step_sizes(call: ScanCall) -> Sequence[float | Tensor]:
+    """ε of every integrator step: T floats, or T tensors that broadcast against (B, H)."""
+    if isinstance(call.step_size, float):
+        return [call.step_size / call.substeps] * call.input.shape[0]
+    steps = call.step_size.to(call.compute_dtype) / call.substeps
+    if steps.dim() < 2:  # one for all, or one per time
+        steps = steps.reshape(-1, 1).expand(call.input.shape[0], 1)
+    return steps.unsqueeze(-1).unbind(0)  # T x (B, 1) or (1, 1)
+
+
+def _project(call: ScanCall, u: Tensor, b: Tensor | None) -> tuple[Tensor, ...]:
+    """``U x_t + b`` for all t at once, as T tensors (B, H)."""
+    # The loop walks over `unbind`: indexing `projected[t]` inside it would make autograd build a
+    # full (T, B, H) gradient for every step, quadratic in T.
+    dtype = call.compute_dtype
+    bias = None if b is None else b.to(dtype)
+    return functional.linear(call.input.to(dtype), u.to(dtype), bias).unbind(0)
+
+
+def scan(call: ScanCall) -> Tensor:
+    """All states ``h_1 … h_T``, shape (T, B, H), by a loop over time."""
+    h = call.h0.to(call.compute_dtype)
+    matrices = stack_matrices(call.a, call.w).to(call.compute_dtype)
+    projected = _project(call, call.u, call.b)
+    gates: Sequence[Tensor | None] = [None] * len(projected)
+    if call.u_gate is not None:
+        gates = _project(call, call.u_gate, call.b_gate)
+    states = []
+    for z, z_gate, step_size in zip(projected, gates, _step_sizes(call), strict=True):
+
+        def field(h: Tensor, z: Tensor = z, z_gate: Tensor | None = z_gate) -> Tensor:
+            return vector_field(call, matrices, h, z, z_gate)
+
+        for _ in range(call.substeps):
+            h = explicit_step(call.tableau, field, h, step_size)
+        states.append(h)
+    if not states:
+        return call.h0.new_empty((0, *h.shape))
+    return torch.stack(states).to(call.h0.dtype)
+
+
+def field_at_start(call: ScanCall) -> Tensor:
+    """Right-hand side at ``h0`` under the first input, (B, H)."""
+    gate = None if call.u_gate is None else _project(call, call.u_gate, call.b_gate)[0]
+    matrices = stack_matrices(call.a, call.w).to(call.compute_dtype)
+    h, z = call.h0.to(call.compute_dtype), _project(call, call.u, call.b)[0]
+    return vector_field(call, matrices, h, z, gate).to(call.h0.dtype)
