@@ -1,0 +1,265 @@
+"""Whole models: encoder, recurrent unit, head."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
+from lipschitz_rnn.nn.layout import State
+
+
+def _width(rnn: nn.Module) -> int:
+    """Features of a recurrent layer's output."""
+    return int(rnn.hidden_size) * (2 if rnn.bidirectional else 1)  # type: ignore[arg-type]
+
+
+class SequenceRegressor(nn.Module):
+    r"""Read a sequence, answer with numbers: :math:`y = D h + d`.
+
+    Args:
+        rnn: A recurrent layer with the contract of ``torch.nn.RNN``: ``LipschitzRNN``,
+            ``RecurrentLayer``, or torch's own RNN, GRU and LSTM.
+        output_size: Q, numbers per answer.
+        encoder: Applied to the input of every step before ``rnn``; nothing by default.
+        every_step: Whether to answer after every step, instead of after the last valid one.
+        bias: Whether the head has a bias d.
+        dropout: Probability of dropping a state before the head, in training mode.
+
+    Shape:
+        - input: as ``rnn`` takes it: (T, B, P), (B, T, P), (T, P) or packed
+        - lengths: (B,), valid steps of each sequence of a padded batch
+        - Output: (B, Q) or (Q,); with ``every_step`` the layout of the input, with Q features
+
+    Attributes:
+        rnn: The recurrent layer.
+        encoder: The encoder, or ``nn.Identity``.
+        head: The linear readout D, d.
+
+    Raises:
+        ValueError: If a size is not positive or the dropout no probability.
+
+    Example:
+        >>> model = SequenceRegressor(nn.GRU(3, 8, batch_first=True), 2)
+        >>> model(torch.randn(4, 7, 3), lengths=torch.tensor([7, 3, 5, 1])).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        output_size: int,
+        *,
+        encoder: nn.Module | None = None,
+        every_step: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        where = type(self).__name__
+        require_positive_int(where, "output_size", output_size)
+        require_in_range(where, "dropout", dropout, 0, 1)
+        self.encoder = nn.Identity() if encoder is None else encoder
+        self.rnn = rnn
+        self.head = nn.Linear(_width(rnn), output_size, bias=bias)
+        self.every_step = every_step
+        self.dropout = float(dropout)
+        reference = next(rnn.parameters(), None)
+        if reference is not None:
+            self.head.to(device=reference.device, dtype=reference.dtype)
+
+    def _encode(self, input: Tensor | PackedSequence) -> Tensor | PackedSequence:
+        if isinstance(input, PackedSequence):
+            return input._replace(data=self.encoder(input.data))
+        encoded: Tensor = self.encoder(input)
+        return encoded
+
+    def _answer(self, state: Tensor) -> Tensor:
+        answer: Tensor = self.head(functional.dropout(state, self.dropout, self.training))
+        return answer
+
+    def _last(self, h_n: State) -> Tensor:
+        """State of the last layer, both directions side by side."""
+        h = h_n if isinstance(h_n, Tensor) else h_n[0]
+        return torch.cat((h[-2], h[-1]), -1) if self.rnn.bidirectional else h[-1]
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        dt: Tensor | PackedSequence | None = None,
+        mask: Tensor | PackedSequence | None = None,
+        lengths: Tensor | None = None,
+    ) -> Tensor | PackedSequence:
+        """Answer a batch of sequences.
+
+        Args:
+            input: The sequences.
+            hx: Initial state of ``rnn``.
+            dt: Time steps, for an ``rnn`` that takes them.
+            mask: Which inputs were observed, for an ``rnn`` that takes it.
+            lengths: Valid steps of each sequence of a padded batch, at least 1.
+
+        Returns:
+            The answers. With ``every_step`` and ``lengths`` those of padded steps are zero.
+
+        Raises:
+            ValueError: If ``lengths`` does not fit the input.
+        """
+        options = {k: v for k, v in (("dt", dt), ("mask", mask)) if v is not None}
+        encoded = self._encode(input)
+        if lengths is not None:
+            encoded, options = self._pack(encoded, lengths, options)
+        output, h_n = self.rnn(encoded, hx, **options)
+        if not self.every_step:
+            return self._answer(self._last(h_n))
+        if not isinstance(output, PackedSequence):
+            return self._answer(output)
+        answers = output._replace(data=self._answer(output.data))
+        if lengths is None:
+            return answers
+        first = bool(self.rnn.batch_first)
+        steps = input.shape[1 if first else 0]  # type: ignore[union-attr]
+        return pad_packed_sequence(answers, batch_first=first, total_length=steps)[0]
+
+    def _pack(
+        self,
+        input: Tensor | PackedSequence,
+        lengths: Tensor,
+        options: dict[str, Tensor | PackedSequence],
+    ) -> tuple[PackedSequence, dict[str, Tensor | PackedSequence]]:
+        where, first = type(self).__name__, bool(self.rnn.batch_first)
+        if isinstance(input, PackedSequence) or input.dim() != 3:
+            raise ValueError(
+                f"{where}: expected a padded batch with `lengths`, got a packed or unbatched input."
+            )
+        batch, steps = input.shape[:2] if first else (input.shape[1], input.shape[0])
+        lengths = torch.as_tensor(lengths, device="cpu")
+        require_shape(where, "lengths", lengths, (batch,), "(B,)")
+        if batch and not (int(lengths.min()) >= 1 and int(lengths.max()) <= steps):
+            raise ValueError(
+                f"{where}: expected `lengths` between 1 and {steps}, got values from "
+                f"{int(lengths.min())} to {int(lengths.max())}."
+            )
+
+        def pack(value: Tensor) -> PackedSequence:
+            return pack_padded_sequence(value, lengths, first, enforce_sorted=False)
+
+        packed = {
+            name: pack(value) if isinstance(value, Tensor) and value.dim() > 1 else value
+            for name, value in options.items()
+        }
+        return pack(input), packed
+
+
+class SequenceClassifier(SequenceRegressor):
+    r"""Read a sequence, answer with the logits of its class: :math:`y = D h + d`.
+
+    Args:
+        rnn: A recurrent layer, as in :class:`SequenceRegressor`, and so are the others.
+        num_classes: C, number of classes.
+        encoder: Applied to the input of every step before ``rnn``.
+        every_step: Whether to answer after every step, instead of after the last valid one.
+        bias: Whether the head has a bias.
+        dropout: Probability of dropping a state before the head, in training mode.
+
+    Shape:
+        - Output: (B, C) or (C,); with ``every_step`` the layout of the input, with C features
+
+    Example:
+        >>> from lipschitz_rnn.nn import LipschitzRNN
+        >>> model = SequenceClassifier(LipschitzRNN(1, 128), num_classes=10)
+        >>> sum(p.numel() for p in model.parameters())  # "34K" in the paper
+        34314
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        num_classes: int,
+        *,
+        encoder: nn.Module | None = None,
+        every_step: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        require_positive_int("SequenceClassifier", "num_classes", num_classes)
+        super().__init__(
+            rnn, num_classes, encoder=encoder, every_step=every_step, bias=bias, dropout=dropout
+        )
+
+
+class LanguageModel(nn.Module):
+    r"""Predict the next symbol at every step: embedding, recurrent layer, head.
+
+    Args:
+        rnn: A recurrent layer with the contract of ``torch.nn.RNN``; its ``input_size`` is the size
+            of the embedding.
+        vocab_size: V, number of symbols.
+        bias: Whether the head has a bias.
+        dropout: Probability of dropping a state before the head, in training mode.
+        tie_weights: Whether embedding and head share one matrix; their sizes must agree.
+
+    Shape:
+        - tokens: (T, B), (B, T) if ``rnn`` is batch_first, or (T,); integers in [0, V)
+        - hx, h_n: as ``rnn`` has them; hand ``h_n`` (detached) to the next segment
+        - Output: the shape of ``tokens`` with V logits each
+
+    Attributes:
+        encoder: The embedding, uniform in ±0.1.
+        rnn: The recurrent layer.
+        head: The linear readout.
+
+    Raises:
+        ValueError: If a size is not positive, or tied weights have different sizes.
+
+    Example:
+        >>> from lipschitz_rnn.nn import LipschitzRNN
+        >>> model = LanguageModel(LipschitzRNN(200, 750), vocab_size=50)
+        >>> sum(p.numel() for p in model.parameters())  # "1.32M" in the paper
+        1323300
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        vocab_size: int,
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+    ) -> None:
+        super().__init__()
+        require_positive_int("LanguageModel", "vocab_size", vocab_size)
+        require_in_range("LanguageModel", "dropout", dropout, 0, 1)
+        embedding_size, width = int(rnn.input_size), _width(rnn)  # type: ignore[arg-type]
+        if tie_weights and embedding_size != width:
+            raise ValueError(
+                "LanguageModel: expected an rnn whose input and output have the same size with "
+                f"tie_weights=True, got {embedding_size} and {width}."
+            )
+        self.encoder = nn.Embedding(vocab_size, embedding_size)
+        nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
+        self.rnn = rnn
+        self.head = nn.Linear(width, vocab_size, bias=bias)
+        if tie_weights:
+            self.head.weight = self.encoder.weight
+        self.dropout = float(dropout)
+        reference = next(rnn.parameters(), None)
+        if reference is not None:
+            self.encoder.to(device=reference.device, dtype=reference.dtype)
+            self.head.to(device=reference.device, dtype=reference.dtype)
+
+    def forward(self, tokens: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
+        """Predict the symbol after each one.
+
+        Args:
+            tokens: The symbols.
+            hx: State to go on from; zero if None.
+
+        Returns:
+            The logits, and the state to hand to the next segment.
+        """
+        output, h_n = self.rnn(self.encoder(tokens), hx)
+        return self.head(functional.dropout(output, self.dropout, self.training)), h_n

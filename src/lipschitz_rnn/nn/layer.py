@@ -1,0 +1,303 @@
+"""Any cell over whole sequences, with the contract of ``torch.nn.RNN`` and what it lacks."""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from lipschitz_rnn._base.checks import (
+    require_choice,
+    require_in_range,
+    require_positive_int,
+    require_shape,
+    require_tensor,
+)
+from lipschitz_rnn.nn.layout import (
+    Layout,
+    State,
+    last_valid,
+    read_input,
+    read_mask,
+    read_times,
+    reverse,
+)
+from lipschitz_rnn.nn.missing import MISSING, fill_missing
+
+
+def _map(function: object, state: State) -> State:
+    """Apply a function to a state tensor, or to each tensor of a state tuple."""
+    if isinstance(state, Tensor):
+        return function(state)  # type: ignore[operator,no-any-return]
+    return tuple(function(part) for part in state)  # type: ignore[operator]
+
+
+def _first(state: State) -> Tensor:
+    return state if isinstance(state, Tensor) else state[0]
+
+
+def _combine(states: Sequence[State]) -> State:
+    """Stack states along a new first axis."""
+    if isinstance(states[0], Tensor):
+        return torch.stack(states)  # type: ignore[arg-type]
+    return tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+
+
+class RecurrentLayer(nn.Module):
+    r"""Run any recurrent cell over whole sequences, with the contract of :class:`torch.nn.RNN`.
+
+    .. math:: h_t = \mathrm{cell}(x_t, h_{t-1}), \qquad t = 1, \dots, T
+
+    A cell is a module with ``input_size``, ``hidden_size`` and ``forward(input, state=None) ->
+    state``, for inputs (B, P). A state is a tensor (B, H), or a tuple of tensors whose first one is
+    the output. A cell that takes a keyword ``dt`` of shape (B,) supports irregular time.
+
+    Args:
+        cell: The cell; or a sequence of cells, one for each layer and direction in torch's order:
+            layer 0 forward, layer 0 reverse, layer 1 forward, ...
+        batch_first: Whether input and output are (B, T, P) instead of (T, B, P). States are
+            (L, B, H) always.
+        dropout: Probability of dropping an output between layers, in training mode.
+        bidirectional: Whether half of the cells read the sequence backwards.
+        missing: What stands in for an input that ``mask`` calls missing: ``"hold"`` repeats the
+            last observed value (zero before the first), ``"zero"`` puts zero.
+
+    Shape:
+        - input: (T, B, P), or (B, T, P) with ``batch_first``, or (T, P), or a PackedSequence
+        - hx, h_n: (L·D, B, H), or (L·D, H) without a batch; D is 2 if bidirectional, else 1
+        - dt: (T, B), or (B, T) with ``batch_first``, or (T,), or packed like the input
+        - mask: shape of ``dt`` for whole steps, or of ``input`` per feature; True where observed
+        - output: (T, B, D·H), or (B, T, D·H), or (T, D·H), or packed, like the input
+
+    Raises:
+        TypeError: If a cell lacks ``input_size`` or ``hidden_size``.
+        ValueError: If the cells do not fit together, or a value is out of range.
+
+    Example:
+        >>> layer = RecurrentLayer([nn.GRUCell(3, 8), nn.GRUCell(8, 8)])
+        >>> output, h_n = layer(torch.randn(5, 2, 3))
+        >>> output.shape, h_n.shape
+        (torch.Size([5, 2, 8]), torch.Size([2, 2, 8]))
+    """
+
+    def __init__(
+        self,
+        cell: nn.Module | Sequence[nn.Module],
+        *,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        missing: str = "hold",
+    ) -> None:
+        super().__init__()
+        cells = [cell] if isinstance(cell, nn.Module) else list(cell)
+        directions = 2 if bidirectional else 1
+        for one in cells:
+            if not (hasattr(one, "input_size") and hasattr(one, "hidden_size")):
+                raise TypeError(
+                    f"RecurrentLayer: expected cells with `input_size` and `hidden_size`, got "
+                    f"{type(one).__name__}."
+                )
+        if not cells or len(cells) % directions:
+            raise ValueError(
+                f"RecurrentLayer: expected {directions} cell(s) for each layer with "
+                f"bidirectional={bidirectional}, got {len(cells)}."
+            )
+        self._configure(
+            cells[0].input_size,  # type: ignore[arg-type]
+            cells[0].hidden_size,  # type: ignore[arg-type]
+            len(cells) // directions,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            missing=missing,
+        )
+        self.cells = nn.ModuleList(cells)
+        self._takes_dt = ["dt" in inspect.signature(one.forward).parameters for one in cells]
+        for index, one in enumerate(cells):
+            expected = self._input_size_of(index // directions), self.hidden_size
+            got = one.input_size, one.hidden_size
+            if got != expected:  # type: ignore[comparison-overlap]
+                raise ValueError(
+                    f"RecurrentLayer: expected cell {index} of (input_size, hidden_size) = "
+                    f"{expected}, got {got}."
+                )
+
+    def _configure(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        *,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        missing: str,
+    ) -> None:
+        where = self._where
+        for name, value in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+        ):
+            require_positive_int(where, name, value)
+        require_in_range(where, "dropout", dropout, 0, 1)
+        require_choice(where, "missing", missing, MISSING)
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"{where}: dropout acts between layers; with num_layers=1 it does nothing.",
+                stacklevel=3,
+            )
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.missing = missing
+
+    @property
+    def _where(self) -> str:
+        # parametrize renames the class of a module that it touches
+        return type(self).__name__.removeprefix("Parametrized")
+
+    @property
+    def num_directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    def _input_size_of(self, layer: int) -> int:
+        return self.input_size if layer == 0 else self.hidden_size * self.num_directions
+
+    def _scan(self, index: int, input: Tensor, state: State | None, dt: Tensor | None) -> State:
+        """All states of one layer and direction, (T, B, H) each, from a time-major input."""
+        cell, states = self.cells[index], []
+        if dt is not None and not self._takes_dt[index]:
+            raise TypeError(
+                f"{self._where}: expected a cell whose forward takes `dt` for irregular time, got "
+                f"{type(cell).__name__}."
+            )
+        times = None if dt is None else dt.view(len(dt), -1).expand(input.shape[:2]).unbind(0)
+        for t, x in enumerate(input.unbind(0)):
+            state = cell(x, state) if times is None else cell(x, state, dt=times[t])
+            states.append(state)
+        return _combine(states)
+
+    def _run(
+        self, input: Tensor, states: list[State | None], dt: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, State]:
+        """Layers and directions over a time-major batch: outputs (T, B, D·H) and final states."""
+        finals: list[State] = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                input = functional.dropout(input, self.dropout, self.training)
+            outputs = []
+            for direction in range(self.num_directions):
+                index = layer * self.num_directions + direction
+                x, step = input, dt
+                if direction:
+                    x = reverse(input, lengths)
+                    step = None if dt is None else reverse(dt, lengths)
+                scanned = self._scan(index, x, states[index], step)
+                finals.append(_map(lambda s: last_valid(s, lengths), scanned))
+                output = _first(scanned).to(input.dtype)
+                outputs.append(reverse(output, lengths) if direction else output)
+            input = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        return input, _combine(finals)
+
+    def _split_state(self, hx: State | None, layout: Layout, batch: int) -> list[State | None]:
+        """An initial state for each layer and direction."""
+        count = self.num_layers * self.num_directions
+        if hx is None:
+            return [None] * count
+        for part in (hx,) if isinstance(hx, Tensor) else hx:
+            require_tensor(self._where, "hx", part)
+            shape = (count, batch, None) if layout.batched else (count, None)
+            letters = "(L*D, B, H)" if layout.batched else "(L*D, H)"
+            require_shape(self._where, "hx", part, shape, letters)
+        parts = _map(layout.state_in, hx)
+        if isinstance(parts, Tensor):
+            return list(parts.unbind(0))
+        return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        dt: Tensor | PackedSequence | None = None,
+        mask: Tensor | PackedSequence | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run the layer over a batch of sequences.
+
+        Args:
+            input: The sequences.
+            hx: Initial state; zero if None.
+            dt: For how long each input is held, in multiples of the step size: the time from this
+                observation to the next. Finite and not negative; 0 leaves the state as it is.
+            mask: Which inputs were observed. A missing one is filled in the order of time, for the
+                reverse direction too, and what stands in its place is not looked at.
+
+        Returns:
+            The outputs of the last layer, and the state after each sequence's last valid step.
+
+        Raises:
+            TypeError: If a dtype does not fit, or the cell takes no ``dt``.
+            ValueError: If a shape does not fit or a value of ``dt`` is not allowed.
+        """
+        layout, values = read_input(self._where, input, self.input_size, self.batch_first)
+        if mask is not None:
+            values = fill_missing(values, read_mask(layout, mask, values), self.missing)
+        times = None if dt is None else read_times(layout, dt, values)
+        if times is not None and times.dim() == 1 and layout.lengths is not None:
+            times = times.unsqueeze(1).expand(values.shape[:2])  # each sample ends at its own time
+        states = self._split_state(hx, layout, values.shape[1])
+        output, h_n = self._run(values, states, times, layout.lengths)
+        return layout.output(output), _map(layout.state_out, h_n)
+
+    def step(
+        self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Feed one observation of a stream; equal to the whole-sequence result, to rounding.
+
+        Args:
+            input: (B, P) or (P,).
+            state: What the last call returned; None at the start. (L, B, H) or (L, H).
+            dt: For how long this input is held, in multiples of the step size: a number, or (B,).
+
+        Returns:
+            The output, (B, H) or (H,), and the state to hand to the next call.
+
+        Raises:
+            ValueError: If the layer is bidirectional, or a shape does not fit.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                f"{self._where}.step: expected a layer with bidirectional=False, got True. "
+                "The reverse direction needs the future."
+            )
+        batched = input.dim() != 1
+        shape, letters = (
+            ((None, self.input_size), "(B, P)") if batched else ((self.input_size,), "(P,)")
+        )
+        require_shape(f"{self._where}.step", "input", input, shape, letters)
+        layout = Layout(self._where, False, batched=batched)
+        values = (input if batched else input.unsqueeze(0)).unsqueeze(0)  # (1, B, P)
+        if dt is not None:
+            dt = torch.as_tensor(dt, dtype=input.dtype, device=input.device).unsqueeze(0)
+        states = self._split_state(state, layout, values.shape[1])
+        output, h_n = self._run(values, states, dt, None)
+        output = output.squeeze(0)
+        return output if batched else output.squeeze(0), _map(layout.state_out, h_n)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing; here so that code written for torch's recurrent layers runs unchanged."""
+
+    def extra_repr(self) -> str:
+        """The options that are not at their defaults."""
+        options = {"batch_first": False, "dropout": 0.0, "bidirectional": False, "missing": "hold"}
+        parts = [f"{k}={getattr(self, k)!r}" for k, v in options.items() if getattr(self, k) != v]
+        return ", ".join(parts)

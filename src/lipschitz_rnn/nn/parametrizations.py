@@ -1,0 +1,187 @@
+"""Constraints as maps from free parameters, for ``torch.nn.utils.parametrize``."""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lipschitz_rnn._base.checks import require_choice, require_in_range, require_square
+from lipschitz_rnn._base.typing import Device
+
+
+class UnreachableMatrixError(NotImplementedError, ValueError):
+    """A matrix was assigned that the scheme cannot produce.
+
+    A ``ValueError`` to whoever assigns; a ``NotImplementedError`` too, because that is the answer
+    by which torch, while registering a parametrisation, learns that there is no inverse.
+    """
+
+
+def _number(scalar: float | Tensor) -> float:
+    return scalar.detach().item() if isinstance(scalar, Tensor) else scalar
+
+
+class UnitInterval(nn.Module):
+    r"""A number strictly between 0 and 1: :math:`x = \delta + (1 - 2\delta)\,\mathrm{sigmoid}(r)`.
+
+    The machine epsilon :math:`\delta` of the dtype keeps the ends out of reach where the sigmoid
+    itself saturates.
+    """
+
+    def forward(self, r: Tensor) -> Tensor:
+        """Map the free parameter into (0, 1)."""
+        margin = torch.finfo(r.dtype).eps
+        return margin + (1 - 2 * margin) * torch.sigmoid(r)
+
+    def right_inverse(self, x: Tensor) -> Tensor:
+        """Find the free parameter of ``x``."""
+        margin = torch.finfo(x.dtype).eps
+        require_in_range("UnitInterval", "value", _number(x), 0, 1, open_low=True, open_high=True)
+        return torch.logit((x - margin) / (1 - 2 * margin), eps=margin)
+
+
+class Positive(nn.Module):
+    r"""A number strictly above 0: :math:`x = \delta + \mathrm{softplus}(r)`.
+
+    :math:`\delta` is the smallest normal number of the dtype; it matters only where softplus
+    underflows.
+    """
+
+    def forward(self, r: Tensor) -> Tensor:
+        """Map the free parameter to a positive number."""
+        return nn.functional.softplus(r) + torch.finfo(r.dtype).tiny
+
+    def right_inverse(self, x: Tensor) -> Tensor:
+        """Find the free parameter of ``x``."""
+        require_in_range("Positive", "value", _number(x), 0, open_low=True)
+        return x + torch.log(-torch.expm1(-x))
+
+
+def register_scalar(
+    module: nn.Module,
+    name: str,
+    value: float,
+    constraint: nn.Module | None,
+    *,
+    device: Device = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Give ``module`` a learned scalar ``name`` that starts at ``value`` and keeps a constraint."""
+    parameter = nn.Parameter(torch.tensor(value, device=device, dtype=dtype))
+    module.register_parameter(name, parameter)
+    if constraint is not None:
+        parametrize.register_parametrization(module, name, constraint)
+
+
+class SymmetricSkew(nn.Module):
+    r"""The symmetric-skew scheme: a matrix from a free one, β and γ.
+
+    .. math:: S_{\beta,\gamma}(M) = (1-\beta)(M + M^\top) + \beta (M - M^\top) - \gamma I
+
+    ``beta=1`` leaves a skew-symmetric matrix with damping, ``beta=0.5`` gives :math:`M - \gamma I`,
+    ``beta=0`` a symmetric matrix. All real parts of the eigenvalues lie in
+    :math:`[2(1-\beta)\lambda_{\min}(M^{sym}) - \gamma,\; 2(1-\beta)\lambda_{\max}(M^{sym}) -
+    \gamma]` with :math:`M^{sym} = (M + M^\top)/2`.
+
+    Args:
+        beta: Mixing of symmetric and skew part, anywhere in [0, 1]; inside (0, 1) if learned.
+        gamma: Damping, at least 0; above 0 if learned.
+        trainable: Any of ``"beta"`` and ``"gamma"``: learned from the given value on, kept inside
+            (0, 1) by a sigmoid and above 0 by a softplus.
+        device: Of the learned scalars.
+        dtype: Of the learned scalars.
+
+    Shape:
+        - forward and right_inverse: (N, N) to (N, N).
+
+    Attributes:
+        beta: β, a float, or a scalar tensor if learned.
+        gamma: γ, likewise.
+
+    Raises:
+        ValueError: If β or γ is out of range or a name in ``trainable`` is unknown.
+
+    Example:
+        >>> layer = nn.Linear(3, 3)
+        >>> _ = parametrize.register_parametrization(layer, "weight", SymmetricSkew(1.0, 0.5))
+        >>> symmetric_part = (layer.weight + layer.weight.T) / 2
+        >>> bool(torch.equal(symmetric_part, -0.5 * torch.eye(3)))
+        True
+
+    References:
+        Erichson et al. (2021), Lipschitz Recurrent Neural Networks, eq. (2). The interval follows
+        from Bendixson's theorem.
+    """
+
+    beta: float | Tensor
+    gamma: float | Tensor
+
+    def __init__(
+        self,
+        beta: float = 0.75,
+        gamma: float = 0.001,
+        *,
+        trainable: Collection[str] = (),
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name in trainable:
+            require_choice("SymmetricSkew", "trainable", name, ("beta", "gamma"))
+        ends = "beta" in trainable
+        require_in_range("SymmetricSkew", "beta", beta, 0, 1, open_low=ends, open_high=ends)
+        require_in_range("SymmetricSkew", "gamma", gamma, 0, open_low="gamma" in trainable)
+        for name, value, constraint in (
+            ("beta", beta, UnitInterval()),
+            ("gamma", gamma, Positive()),
+        ):
+            if name in trainable:
+                register_scalar(self, name, value, constraint, device=device, dtype=dtype)
+            else:
+                setattr(self, name, float(value))
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Map the free matrix M to S."""
+        require_square("SymmetricSkew", "m", m)
+        # (1-β)(M + Mᵀ) + β(M - Mᵀ) = M + (1-2β)Mᵀ; exactly skew at β=1, symmetric at β=0
+        eye = torch.eye(m.shape[0], dtype=m.dtype, device=m.device)
+        return m + (1 - 2 * self.beta) * m.mT - self.gamma * eye
+
+    def right_inverse(self, a: Tensor) -> Tensor:
+        """Find the free matrix M that ``forward`` maps to ``a``.
+
+        With β at an end only one part of M is determined; the other is set to zero.
+
+        Args:
+            a: The matrix to be produced, shape (N, N).
+
+        Returns:
+            M, shape (N, N).
+
+        Raises:
+            UnreachableMatrixError: If β = 0 or 1 and ``a`` is not of the form the scheme produces.
+        """
+        require_square("SymmetricSkew", "a", a)
+        beta, gamma = _number(self.beta), _number(self.gamma)
+        shifted = a + gamma * torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
+        symmetric, skew = (shifted + shifted.mT) / 2, (shifted - shifted.mT) / 2
+        if 0 < beta < 1:
+            return symmetric / (2 * (1 - beta)) + skew / (2 * beta)
+        kept, lost, form = (
+            (skew, symmetric, "skew-symmetric") if beta == 1 else (symmetric, skew, "symmetric")
+        )
+        # what is lost must be rounding: a few units in the last place of the largest entry
+        distance = float(lost.abs().max()) if lost.numel() else 0.0
+        scale = float(shifted.abs().max()) if lost.numel() else 0.0
+        if not distance <= 4 * torch.finfo(a.dtype).eps * (scale + gamma):
+            raise UnreachableMatrixError(
+                f"SymmetricSkew: expected a {form} matrix minus gamma*I to assign a weight with "
+                f"beta={beta}, got one that is {distance:.3g} off. Construct with 0 < beta < 1, "
+                "or set the free parameter `parametrizations.<name>.original` directly."
+            )
+        return kept / 2
+
+    def extra_repr(self) -> str:
+        """The scalars, as the constructor takes them."""
+        return f"beta={_number(self.beta):g}, gamma={_number(self.gamma):g}"

@@ -1,0 +1,195 @@
+"""The Lipschitz recurrent neural network over whole sequences."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lipschitz_rnn._base.checks import require_shape
+from lipschitz_rnn._base.typing import Device
+from lipschitz_rnn.nn.layer import RecurrentLayer
+from lipschitz_rnn.nn.layout import State
+from lipschitz_rnn.nn.unit import UnitOptions, as_names, register_unit, reset_unit, scan_unit
+from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
+from lipschitz_rnn.ops.call import LOW_PRECISION
+
+
+class LipschitzRNN(RecurrentLayer):
+    r"""A Lipschitz recurrent neural network, with the contract of :class:`torch.nn.RNN`.
+
+    .. math::
+        \dot h = \alpha A h + \sigma(W h + U x_t + b), \qquad
+        h_t = h_{t-1} + \varepsilon \bigl(\alpha A h_{t-1} + \sigma(W h_{t-1} + U x_t + b)\bigr)
+
+    (the update is the Euler step), with A and W from free matrices by the symmetric-skew scheme
+
+    .. math::
+        S_{\beta,\gamma}(M) = (1-\beta)(M + M^\top) + \beta (M - M^\top) - \gamma I .
+
+    Beyond ``nn.RNN`` it takes irregular times (``dt``), missing inputs (``mask``) and streams
+    (:meth:`step`). See :class:`RecurrentLayer` for the shapes; any other cell gets the same
+    contract from there.
+
+    Args:
+        input_size: P, features of the input.
+        hidden_size: H, features of the state.
+        num_layers: Layers on top of each other.
+        beta: β of both matrices, in [0, 1]: 1 is skew-symmetric, 0.5 unstructured, 0 symmetric.
+        gamma: γ of both matrices, at least 0: damping.
+        beta_a: β of A alone; ``beta`` if None.
+        gamma_a: γ of A alone; ``gamma`` if None.
+        beta_w: β of W alone; ``beta`` if None.
+        gamma_w: γ of W alone; ``gamma`` if None.
+        step_size: ε, above 0, in units of time.
+        method: ``"euler"``, ``"midpoint"``, ``"heun"``, ``"rk4"`` or a :class:`ButcherTableau`.
+        substeps: Integrator steps of size ``step_size / substeps`` taken per input.
+        nonlinearity: ``"tanh"``, ``"relu"``, ``"sigmoid"``, ``"softplus"``, ``"sine"``,
+            ``"identity"`` or a :class:`Nonlinearity`.
+        alpha: α, which scales the linear term; 0 leaves it out, and its parameter too.
+        gated: Whether the whole right-hand side is multiplied by
+            :math:`\mathrm{sigmoid}(W h + U_g x + b_g)`.
+        trainable: Scalars to learn in each layer and direction, any of ``"step_size"``,
+            ``"alpha"``, ``"beta_a"``, ``"gamma_a"``, ``"beta_w"``, ``"gamma_w"``. β stays inside
+            (0, 1), γ and ε above 0.
+        init_std: Free matrices start normal with standard deviation ``init_std / H``; U and b as in
+            ``nn.Linear``.
+        bias: Whether there is a bias b.
+        batch_first: Whether input and output are (B, T, P).
+        dropout: Probability of dropping an output between layers, in training mode.
+        bidirectional: Whether a second set of units reads the sequence backwards.
+        missing: ``"hold"`` or ``"zero"``: what stands in for a missing input.
+        device: Of the parameters.
+        dtype: Of the parameters.
+
+    Shape:
+        - input: (T, B, P), (B, T, P) with ``batch_first``, (T, P), or a PackedSequence
+        - output: the same with D·H features, D = 2 if bidirectional, else 1
+        - hx, h_n: (L·D, B, H) or (L·D, H)
+
+    Attributes:
+        weight_ih_l[k]: U of layer k, (H, P) or (H, D·H).
+        weight_hh_l[k]: W, (H, H); ``parametrizations.weight_hh_l[k].original`` is the free matrix.
+        weight_a_l[k]: A, (H, H), likewise and without α; None if α is 0.
+        bias_l[k]: b, (H,), or None. The reverse direction's names end in ``_reverse``.
+
+    Note:
+        Precision. In float16 and bfloat16 the recurrence is carried out in float32 and outputs are
+        rounded once; :meth:`step` then keeps its state in float32. Under ``torch.autocast`` the
+        layer runs, and returns, in float32. See :func:`lipschitz_rnn.ops.lipschitz_scan`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a value is out of range or a name unknown.
+
+    Example:
+        >>> rnn = LipschitzRNN(3, 16, step_size=0.1, batch_first=True)
+        >>> output, h_n = rnn(torch.randn(4, 50, 3))
+        >>> output.shape, h_n.shape
+        (torch.Size([4, 50, 16]), torch.Size([1, 4, 16]))
+
+    References:
+        Erichson, Azencot, Queiruga, Hodgkinson, Mahoney (2021), Lipschitz Recurrent Neural
+        Networks, ICLR, arXiv 2006.12070.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        beta: float = 0.75,
+        gamma: float = 0.001,
+        beta_a: float | None = None,
+        gamma_a: float | None = None,
+        beta_w: float | None = None,
+        gamma_w: float | None = None,
+        step_size: float = 0.03,
+        method: str | ButcherTableau = "euler",
+        substeps: int = 1,
+        nonlinearity: str | Nonlinearity = "tanh",
+        alpha: float = 1.0,
+        gated: bool = False,
+        trainable: Iterable[str] = (),
+        init_std: float = 0.1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        missing: str = "hold",
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        # Not RecurrentLayer's constructor: the units live here under torch's flat names.
+        nn.Module.__init__(self)
+        self._configure(
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            missing=missing,
+        )
+        self.options = UnitOptions(
+            beta_a=beta if beta_a is None else beta_a,
+            gamma_a=gamma if gamma_a is None else gamma_a,
+            beta_w=beta if beta_w is None else beta_w,
+            gamma_w=gamma if gamma_w is None else gamma_w,
+            step_size=step_size,
+            method=method,
+            substeps=substeps,
+            nonlinearity=nonlinearity,
+            alpha=alpha,
+            gated=gated,
+            trainable=as_names("LipschitzRNN", trainable),
+            init_std=init_std,
+            bias=bias,
+        )
+        self.options.check("LipschitzRNN")
+        for index, suffix in enumerate(self._suffixes):
+            size = self._input_size_of(index // self.num_directions)
+            register_unit(self, suffix, size, hidden_size, self.options, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    @property
+    def _suffixes(self) -> list[str]:
+        ends = ("", "_reverse")[: self.num_directions]
+        return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
+
+    def reset_parameters(self) -> None:
+        """Draw the paper's initial values; learned scalars keep theirs."""
+        for index, suffix in enumerate(self._suffixes):
+            size = self._input_size_of(index // self.num_directions)
+            reset_unit(self, suffix, size, self.options)
+
+    def _scan(self, index: int, input: Tensor, state: State | None, dt: Tensor | None) -> Tensor:
+        if state is None:
+            state = input.new_zeros(input.shape[1], self.hidden_size)
+        if not isinstance(state, Tensor):
+            raise TypeError(
+                f"LipschitzRNN: expected `hx` to be one tensor, got {type(state).__name__}."
+            )
+        require_shape("LipschitzRNN", "hx", state, (None, self.hidden_size), "(.., H)")
+        return scan_unit(self, self._suffixes[index], self.options, input, state, dt)
+
+    def step(
+        self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Feed one observation of a stream; see :meth:`RecurrentLayer.step`."""
+        if state is None and input.dtype in LOW_PRECISION:
+            # what is lost in half precision would be lost at every step
+            batch = (input.shape[0],) if input.dim() == 2 else ()
+            shape = (self.num_layers, *batch, self.hidden_size)
+            state = input.new_zeros(shape, dtype=torch.float32)
+        return super().step(input, state, dt)
+
+    def extra_repr(self) -> str:
+        """Sizes, and every option that is not at its default."""
+        sizes = [str(self.input_size), str(self.hidden_size)]
+        if self.num_layers != 1:
+            sizes.append(f"num_layers={self.num_layers}")
+        return ", ".join(filter(None, [*sizes, *self.options.describe(), super().extra_repr()]))
+
+    def __repr__(self) -> str:
+        return f"LipschitzRNN({self.extra_repr()})"

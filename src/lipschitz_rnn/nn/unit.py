@@ -1,0 +1,196 @@
+"""One Lipschitz unit as named parameters on a module: shared by the cell and the layer.
+
+A cell holds one unit under bare names, a layer one for each layer and direction under torch's
+suffixes (``_l0``, ``_l0_reverse``). The equation itself is in ``ops``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lipschitz_rnn._base.checks import require_choice, require_in_range, require_positive_int
+from lipschitz_rnn._base.typing import Device
+from lipschitz_rnn.nn.init import scaled_normal_, uniform_fan_in_
+from lipschitz_rnn.nn.parametrizations import Positive, SymmetricSkew, register_scalar
+from lipschitz_rnn.ops import (
+    ButcherTableau,
+    Nonlinearity,
+    gated_lipschitz_scan,
+    lipschitz_field,
+    lipschitz_scan,
+)
+from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
+from lipschitz_rnn.ops.tableau import as_tableau
+
+TRAINABLE = ("step_size", "alpha", "beta_a", "gamma_a", "beta_w", "gamma_w")
+
+
+@dataclass(frozen=True)
+class UnitOptions:
+    """Hyper-parameters of a unit; see ``LipschitzRNN`` for their meaning."""
+
+    beta_a: float = 0.75
+    gamma_a: float = 0.001
+    beta_w: float = 0.75
+    gamma_w: float = 0.001
+    step_size: float = 0.03
+    method: str | ButcherTableau = "euler"
+    substeps: int = 1
+    nonlinearity: str | Nonlinearity = "tanh"
+    alpha: float = 1.0
+    gated: bool = False
+    trainable: tuple[str, ...] = ()
+    init_std: float = 0.1
+    bias: bool = True
+
+    @property
+    def has_linear(self) -> bool:
+        """Whether there is a linear term A h at all."""
+        return self.alpha != 0 or "alpha" in self.trainable
+
+    def check(self, where: str) -> None:
+        """Raise ``ValueError`` or ``TypeError`` for values that cannot be used."""
+        for name in self.trainable:
+            require_choice(where, "trainable", name, TRAINABLE)
+        for name in ("beta_a", "beta_w"):
+            ends = name in self.trainable
+            require_in_range(where, name, getattr(self, name), 0, 1, open_low=ends, open_high=ends)
+        for name in ("gamma_a", "gamma_w"):
+            require_in_range(where, name, getattr(self, name), 0, open_low=name in self.trainable)
+        require_in_range(where, "step_size", self.step_size, 0, open_low=True)
+        require_in_range(where, "alpha", self.alpha, -float("inf"))
+        require_in_range(where, "init_std", self.init_std, 0)
+        require_positive_int(where, "substeps", self.substeps)
+        as_tableau(where, self.method)
+        as_nonlinearity(where, self.nonlinearity)
+        if not self.has_linear and {"beta_a", "gamma_a"} & set(self.trainable):
+            raise ValueError(
+                f"{where}: expected neither `beta_a` nor `gamma_a` in `trainable` with alpha=0, "
+                f"got {self.trainable}. Without a linear term there is no matrix A."
+            )
+
+    def describe(self) -> list[str]:
+        """``name=value`` for every option that differs from its default."""
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                shown = value.name if isinstance(value, (ButcherTableau, Nonlinearity)) else value
+                parts.append(f"{field.name}={shown!r}")
+        return parts
+
+
+def as_names(where: str, trainable: Iterable[str]) -> tuple[str, ...]:
+    """``trainable`` as a tuple; a bare string, whose letters would be taken for names, raises."""
+    if isinstance(trainable, str):
+        raise TypeError(
+            f"{where}: expected `trainable` to be a tuple of names, got a string. "
+            f"Write trainable=({trainable!r},)."
+        )
+    return tuple(trainable)
+
+
+def register_unit(
+    module: nn.Module,
+    suffix: str,
+    input_size: int,
+    hidden_size: int,
+    options: UnitOptions,
+    *,
+    device: Device = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Register the parameters of one unit, all zero, under names that end in ``suffix``."""
+
+    def add(name: str, wanted: bool, *shape: int) -> None:
+        zeros = torch.zeros(*shape, device=device, dtype=dtype) if wanted else None
+        module.register_parameter(name + suffix, None if zeros is None else nn.Parameter(zeros))
+
+    def add_matrix(name: str, letter: str) -> None:
+        learned = [item for item in ("beta", "gamma") if f"{item}_{letter}" in options.trainable]
+        beta, gamma = getattr(options, f"beta_{letter}"), getattr(options, f"gamma_{letter}")
+        scheme = SymmetricSkew(beta, gamma, trainable=learned, device=device, dtype=dtype)
+        add(name, True, hidden_size, hidden_size)
+        parametrize.register_parametrization(module, name + suffix, scheme)
+
+    add("weight_ih", True, hidden_size, input_size)
+    add_matrix("weight_hh", "w")
+    if options.has_linear:
+        add_matrix("weight_a", "a")
+    else:
+        add("weight_a", False)
+    add("bias", options.bias, hidden_size)
+    if options.gated:
+        add("weight_gate", True, hidden_size, input_size)
+        add("bias_gate", options.bias, hidden_size)
+    for name, constraint in (("step_size", Positive()), ("alpha", None)):
+        if name in options.trainable:
+            value = getattr(options, name)
+            register_scalar(module, name + suffix, value, constraint, device=device, dtype=dtype)
+
+
+def reset_unit(module: nn.Module, suffix: str, input_size: int, options: UnitOptions) -> None:
+    """Draw the paper's initial values: M ~ N(0, (init_std/N)²), U and b as in ``nn.Linear``."""
+    for name in ("weight_hh", "weight_a"):
+        if parametrize.is_parametrized(module, name + suffix):
+            parametrizations: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
+            free: Tensor = parametrizations[name + suffix].original  # type: ignore[assignment]
+            scaled_normal_(free, options.init_std)
+    for name in ("weight_ih", "bias", "weight_gate", "bias_gate"):
+        tensor = getattr(module, name + suffix, None)
+        if tensor is not None:
+            uniform_fan_in_(tensor, input_size)
+
+
+def _read(module: nn.Module, suffix: str) -> Callable[[str], Tensor]:
+    def read(name: str) -> Tensor:
+        value: Tensor = getattr(module, name + suffix)
+        return value
+
+    return read
+
+
+def _body(read: Callable[[str], Tensor], options: UnitOptions) -> tuple[Tensor, ...]:
+    """``α A``, ``W``, ``U``, ``b``, and those of the gate if there is one."""
+    a: Tensor | None = read("weight_a")
+    alpha = read("alpha") if "alpha" in options.trainable else options.alpha
+    if a is not None and (isinstance(alpha, Tensor) or alpha != 1):
+        a = alpha * a
+    gate = (read("weight_gate"), read("bias_gate")) if options.gated else ()
+    # the type checker cannot know which of these may be None; the ops check
+    return (a, read("weight_hh"), read("weight_ih"), read("bias"), *gate)
+
+
+def scan_unit(
+    module: nn.Module,
+    suffix: str,
+    options: UnitOptions,
+    input: Tensor,
+    h0: Tensor,
+    dt: Tensor | None,
+) -> Tensor:
+    """All states of one unit, (T, B, H), with steps ``step_size * dt``; dt is (T,) or (T, B)."""
+    # Every parametrised tensor is read once, so A and W are computed once per sequence.
+    read = _read(module, suffix)
+    step_size = read("step_size") if "step_size" in options.trainable else options.step_size
+    scan = gated_lipschitz_scan if options.gated else lipschitz_scan
+    return scan(
+        input,
+        h0,
+        *_body(read, options),
+        step_size=step_size if dt is None else step_size * dt,
+        method=options.method,
+        nonlinearity=options.nonlinearity,
+        substeps=options.substeps,
+    )
+
+
+def unit_field(
+    module: nn.Module, suffix: str, options: UnitOptions, input: Tensor, h: Tensor
+) -> Tensor:
+    """Right-hand side of one unit, (B, H), for a held input (B, P)."""
+    body = _body(_read(module, suffix), options)
+    return lipschitz_field(input, h, *body, nonlinearity=options.nonlinearity)

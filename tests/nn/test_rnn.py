@@ -1,0 +1,395 @@
+"""What ``LipschitzRNN`` has beyond the contract of ``nn.RNN``."""
+
+import pytest
+import torch
+from matching import assert_matches
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from lipschitz_rnn.nn import LipschitzRNN
+from lipschitz_rnn.ops import lipschitz_scan
+
+
+def randn(*shape):
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def make(input_size=3, hidden_size=5, *args, **options):
+    options.setdefault("dtype", torch.float64)
+    layer = LipschitzRNN(input_size, hidden_size, *args, **{"step_size": 0.1, **options})
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            if parameter.dim():
+                parameter.normal_(std=0.5)
+    return layer
+
+
+def test_layer_is_the_op():
+    layer, input, hx = make(method="midpoint"), randn(7, 2, 3), randn(1, 2, 5)
+    weights = layer.weight_a_l0, layer.weight_hh_l0, layer.weight_ih_l0, layer.bias_l0
+    expected = lipschitz_scan(input, hx[0], *weights, step_size=0.1, method="midpoint")
+    assert torch.equal(layer(input, hx)[0], expected)
+
+
+def test_parameter_names_are_torchs():
+    names = {name for name, _ in make(3, 5, 2, bidirectional=True, gated=True).named_parameters()}
+    for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
+        for plain in ("weight_ih", "bias", "weight_gate", "bias_gate"):
+            assert plain + suffix in names
+        for matrix in ("weight_hh", "weight_a"):
+            assert f"parametrizations.{matrix}{suffix}.original" in names
+    assert len(names) == 4 * 6
+
+
+def test_parameter_order_does_not_depend_on_hashing():
+    layer = make(trainable=("alpha", "step_size", "gamma_w", "beta_a"))
+    names = [name for name, _ in layer.named_parameters()]
+    scalars = [name for name in names if "alpha" in name or "step_size" in name]
+    assert scalars == ["alpha_l0", "parametrizations.step_size_l0.original"]
+
+
+def test_initialisation_is_the_papers():
+    """M ~ N(0, (0.1/N)²), U and b ~ U(±1/√p); 99.99 % intervals for 65,536 draws."""
+    layer = LipschitzRNN(4, 256, 2)
+    for name in ("weight_hh_l0", "weight_a_l0", "weight_hh_l1"):
+        m = layer.parametrizations[name].original
+        assert abs(m.std().item() * 256 / 0.1 - 1) < 3.9 / (2 * m.numel()) ** 0.5
+        assert abs(m.mean().item()) * 256 / 0.1 < 3.9 / m.numel() ** 0.5
+    assert 0.49 < layer.weight_ih_l0.abs().max() <= 0.5
+    assert 0.47 < layer.bias_l0.abs().max() <= 0.5
+    assert 0.062 < layer.weight_ih_l1.abs().max() <= 0.0625
+    wide = LipschitzRNN(1, 64, init_std=6.4).parametrizations.weight_hh_l0.original
+    assert abs(wide.std().item() - 0.1) < 0.1 * 3.9 / (2 * 64 * 64) ** 0.5
+
+
+def test_separate_scalars_reach_their_matrices():
+    layer = make(beta=0.6, gamma=0.5, beta_a=1.0, gamma_w=0.25)
+    a, w = layer.weight_a_l0, layer.weight_hh_l0
+    assert_matches("A", (a + a.T) / 2, -0.5 * torch.eye(5).double())
+    m = layer.parametrizations.weight_hh_l0.original
+    expected = 0.4 * (m + m.T) + 0.6 * (m - m.T) - 0.25 * torch.eye(5).double()
+    assert_matches("W", w, expected)
+
+
+def test_alpha_zero_has_no_linear_parameter():
+    """α = 0 and β = 1 is the antisymmetric RNN."""
+    layer, input = make(alpha=0.0, beta=1.0, gamma=0.01), randn(7, 2, 3)
+    assert layer.weight_a_l0 is None
+    weights = layer.weight_hh_l0, layer.weight_ih_l0, layer.bias_l0
+    expected = lipschitz_scan(input, torch.zeros(2, 5).double(), None, *weights, step_size=0.1)
+    assert torch.equal(layer(input)[0], expected)
+    assert make(alpha=0.0, trainable=("alpha",)).weight_a_l0 is not None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 7], ids=lambda b: f"B={b}")
+def test_dt_scales_the_step_of_each_sample(batch):
+    layer, input = make(), randn(7, batch, 3)
+    dt = torch.rand(7, batch, dtype=torch.float64)
+    output, _ = layer(input, dt=dt)
+    for n in range(batch):
+        h = torch.zeros(1, 5).double()
+        weights = layer.weight_a_l0, layer.weight_hh_l0, layer.weight_ih_l0, layer.bias_l0
+        for t in range(7):
+            step = 0.1 * dt[t, n].item()
+            h = lipschitz_scan(input[t : t + 1, n : n + 1], h, *weights, step_size=step)[0]
+            assert_matches("state", output[t, n], h[0], steps=7)
+
+
+def test_layouts_of_dt():
+    layer, input = make(), randn(7, 2, 3)
+    dt = torch.rand(7, dtype=torch.float64)
+    expected = layer(input, dt=dt.unsqueeze(1).expand(7, 2))[0]
+    assert_matches("shared", layer(input, dt=dt)[0], expected)
+    assert_matches("unbatched", layer(input[:, 0], dt=dt)[0], expected[:, 0])
+    first = make(batch_first=True)
+    first.load_state_dict(layer.state_dict())
+    both = torch.rand(7, 2, dtype=torch.float64)
+    got = first(input.transpose(0, 1), dt=both.T)[0]
+    assert_matches("batch_first", got, layer(input, dt=both)[0].transpose(0, 1))
+
+
+def test_ones_and_zeros_as_dt():
+    layer, input, hx = make(method="rk4"), randn(7, 2, 3), randn(1, 2, 5)
+    ones = torch.ones(7, 2, dtype=torch.float64)
+    assert_matches("ones", layer(input, hx, dt=ones)[0], layer(input, hx)[0])
+    assert torch.equal(layer(input, hx, dt=0 * ones)[1], hx)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+@pytest.mark.parametrize("packed_options", [True, False])
+def test_dt_and_mask_follow_a_packed_input(packed_options, enforce_sorted, batch_first):
+    layer = make(3, 5, 2, bidirectional=True, batch_first=batch_first)
+    lengths = [7, 4, 4, 1] if enforce_sorted else [4, 1, 7, 4]
+
+    def pack(value):
+        value = value.transpose(0, 1) if batch_first else value
+        return pack_padded_sequence(value, lengths, batch_first, enforce_sorted)
+
+    def hand(value):
+        if packed_options:
+            return pack(value)
+        return value.transpose(0, 1) if batch_first else value
+
+    input, dt = randn(7, 4, 3), torch.rand(7, 4, dtype=torch.float64)
+    mask = torch.rand(7, 4, 3) > 0.4
+    output, h_n = layer(pack(input), dt=hand(dt), mask=hand(mask))
+    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(output)
+    for n, length in enumerate(lengths):
+        part = slice(0, length), n
+        alone, h = layer(input[part], dt=dt[part], mask=mask[part])
+        assert_matches("output", padded[part], alone, steps=7)
+        assert_matches("h_n", h_n[:, n], h, steps=7)
+
+
+def test_shared_dt_of_a_packed_bidirectional_batch():
+    layer, input = make(bidirectional=True), randn(7, 2, 3)
+    dt = torch.rand(7, dtype=torch.float64)
+    _, h_n = layer(pack_padded_sequence(input, [7, 3]), dt=dt)
+    assert_matches("h_n", h_n[:, 1], layer(input[:3, 1], dt=dt[:3])[1])
+
+
+def hold(input, mask):
+    """Forward fill, as a plain loop."""
+    filled, last = input.clone(), torch.zeros_like(input[0])
+    for t in range(len(input)):
+        last = torch.where(mask[t], input[t], last)
+        filled[t] = last
+    return filled
+
+
+@pytest.mark.parametrize("missing", ["hold", "zero"])
+@pytest.mark.parametrize("per_feature", [False, True])
+def test_missing_inputs(missing, per_feature):
+    layer, input = make(missing=missing, bidirectional=True), randn(9, 4, 3)
+    mask = torch.rand(9, 4, 3) > 0.6 if per_feature else torch.rand(9, 4) > 0.6
+    mask[0, 0], mask[:, 1] = False, False  # one starts with a gap, one is never observed
+    full = mask if per_feature else mask.unsqueeze(-1).expand(9, 4, 3)
+    filled = hold(input, full) if missing == "hold" else input * full
+    holes = torch.where(full, input, torch.tensor(float("nan"))).requires_grad_()
+    output, h_n = layer(holes, mask=mask)
+    expected, h = layer(filled)
+    assert torch.equal(output, expected)
+    assert torch.equal(h_n, h)
+    output.sum().backward()
+    assert not holes.grad[~full].any()
+    assert holes.grad.isfinite().all()
+    batch_first = make(missing=missing, bidirectional=True, batch_first=True)
+    batch_first.load_state_dict(layer.state_dict())
+    other, _ = batch_first(holes.transpose(0, 1), mask=mask.transpose(0, 1))
+    assert_matches("batch_first", other, expected.transpose(0, 1))
+    alone, _ = layer(holes[:, 2], mask=mask[:, 2])
+    assert_matches("unbatched", alone, expected[:, 2])
+
+
+STREAMED = [
+    {},
+    {"num_layers": 3},
+    {"gated": True, "method": "heun"},
+    {"alpha": 0.0, "substeps": 2},
+    {"trainable": ("step_size", "alpha"), "batch_first": True},
+]
+
+
+@pytest.mark.parametrize("options", STREAMED, ids=str)
+@pytest.mark.parametrize("batch", [None, 1, 3, 5])
+def test_stream_equals_the_whole_sequence(options, batch):
+    layer = make(**options)
+    shape = (20,) if batch is None else (20, batch)
+    input, dt = randn(*shape, 3), 2 * torch.rand(*shape, dtype=torch.float64)
+    swap = layer.batch_first and batch is not None
+    whole, h_n = layer(
+        input.transpose(0, 1) if swap else input, dt=dt.transpose(0, 1) if swap else dt
+    )
+    state, outputs = None, []
+    for x, time in zip(input, dt, strict=True):
+        output, state = layer.step(x, state, time)
+        outputs.append(output)
+    got = torch.stack(outputs)
+    assert_matches("outputs", got.transpose(0, 1) if swap else got, whole, steps=20)
+    assert_matches("state", state, h_n, steps=20)
+
+
+def test_stream_without_dt_and_with_a_number():
+    layer, input = make(), randn(4, 2, 3)
+    output, state = layer.step(input[0])
+    assert_matches("default", output, layer(input[:1])[0][0])
+    output, _ = layer.step(input[1], state, 0.5)
+    expected = layer(input[1:2], state, dt=torch.tensor([0.5]).double())[0][0]
+    assert_matches("number", output, expected)
+
+
+def test_stream_in_bfloat16_keeps_its_state_in_float32():
+    layer = make(dtype=torch.bfloat16, step_size=0.01)
+    input = torch.randn(300, 2, 3, dtype=torch.bfloat16)
+    whole, state = layer(input)[0], None
+    for x in input:
+        output, state = layer.step(x, state)
+    assert state.dtype == torch.float32
+    assert output.dtype == torch.bfloat16
+    # equal up to the float32 rounding of the sum, hence at most one unit of bfloat16 after it
+    assert (output.float() - whole[-1].float()).abs().max() <= 2**-8 * whole[-1].float().abs().max()
+
+
+def test_stream_refuses_what_needs_the_future():
+    with pytest.raises(ValueError, match="bidirectional=False, got True"):
+        make(bidirectional=True).step(randn(2, 3))
+    with pytest.raises(ValueError, match=r"`input` of shape \(B, P\)"):
+        make().step(randn(2, 4))
+
+
+@pytest.mark.parametrize(
+    "names", [("step_size",), ("alpha",), ("beta_a", "gamma_a"), ("beta_w", "gamma_w")], ids=str
+)
+def test_learned_scalars_follow_their_gradient(names):
+    """The layer with a learned scalar is the layer with that scalar fixed, and its derivative."""
+    learned = make(trainable=names)
+    fixed = make()
+    plain = {k: v for k, v in learned.state_dict().items() if k in fixed.state_dict()}
+    fixed.load_state_dict(plain)
+    input = randn(7, 2, 3)
+    assert_matches("output", learned(input)[0], fixed(input)[0], factor=100)
+    raw = [p for p in learned.parameters() if not p.dim()]
+    assert len(raw) == len(names)
+
+    def run(*values):
+        parameters = dict(
+            zip([n for n, p in learned.named_parameters() if not p.dim()], values, strict=True)
+        )
+        return torch.func.functional_call(learned, parameters, (input,))[0]
+
+    assert torch.autograd.gradcheck(run, raw)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_layer(dtype):
+    layer = make(3, 5, 2, dtype=dtype, trainable=("step_size",))
+    output, h_n = layer(torch.randn(7, 2, 3, dtype=dtype), dt=torch.rand(7, 2, dtype=dtype))
+    assert output.dtype == h_n.dtype == dtype
+    output.sum().backward()
+    assert {p.grad.dtype for p in layer.parameters()} == {dtype}
+
+
+def test_autocast_leaves_the_layer_in_float32():
+    layer, input = make(3, 5, 2, dtype=torch.float32), torch.randn(50, 2, 3)
+    expected = layer(input)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got, _ = layer(input)
+        from_half, _ = layer(input.bfloat16())
+        got.sum().backward()
+    assert torch.equal(got, expected)
+    assert from_half.dtype == torch.float32 or from_half.dtype == torch.bfloat16
+    assert layer.weight_ih_l0.grad is not None
+
+
+COMPILED = [
+    {},
+    {"num_layers": 2, "bidirectional": True, "batch_first": True},
+    {"gated": True, "method": "midpoint"},
+    {"trainable": ("step_size", "alpha", "beta_a", "gamma_a", "beta_w", "gamma_w")},
+]
+
+
+@pytest.mark.parametrize("options", COMPILED, ids=str)
+def test_compiles_without_a_graph_break(options):
+    layer = make(**options)
+    input, dt = randn(4, 4, 3), torch.rand(4, 4, dtype=torch.float64)
+    mask = torch.rand(4, 4, 3) > 0.3
+
+    def loss(model):
+        return model(input, dt=dt, mask=mask)[0].square().sum()
+
+    expected = torch.autograd.grad(loss(layer), list(layer.parameters()))
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    got = torch.autograd.grad(loss(compiled), list(layer.parameters()))
+    for (name, _), g, e in zip(layer.named_parameters(), got, expected, strict=True):
+        assert_matches(name, g, e, factor=100)
+
+
+@pytest.mark.slow
+def test_compiles_with_inductor():
+    layer, input = make(dtype=torch.float32), torch.randn(16, 4, 3)
+    compiled = torch.compile(layer, fullgraph=True)
+    assert_matches("output", compiled(input)[0], layer(input)[0], steps=16)
+
+
+REPRS = [
+    {},
+    {"num_layers": 2, "beta": 0.9, "gamma_w": 0.5, "step_size": 0.1, "batch_first": True},
+    {"method": "rk4", "substeps": 2, "nonlinearity": "relu", "gated": True, "bias": False},
+    {"alpha": 0.5, "trainable": ("alpha",), "init_std": 1.0, "missing": "zero"},
+    {"num_layers": 2, "dropout": 0.5, "bidirectional": True},
+]
+
+
+@pytest.mark.parametrize("options", REPRS, ids=str)
+def test_repr_rebuilds(options):
+    layer = LipschitzRNN(3, 5, **options)
+    again = eval(repr(layer))
+    assert repr(again) == repr(layer)
+    assert again.options == layer.options
+    for name in ("num_layers", "batch_first", "dropout", "bidirectional", "missing"):
+        assert getattr(again, name) == getattr(layer, name)
+
+
+BAD = [
+    ({"hidden_size": 0}, ValueError, "`hidden_size` >= 1, got 0"),
+    ({"input_size": 2.0}, TypeError, "`input_size` to be an int, got float"),
+    ({"num_layers": 0}, ValueError, "`num_layers` >= 1"),
+    ({"beta": 1.5}, ValueError, "0 <= `beta_a` <= 1, got 1.5"),
+    ({"beta_w": -1}, ValueError, "0 <= `beta_w` <= 1, got -1"),
+    ({"gamma": -1}, ValueError, "a finite `gamma_a` >= 0"),
+    ({"step_size": 0}, ValueError, "a finite `step_size` > 0, got 0"),
+    ({"step_size": float("nan")}, ValueError, "a finite `step_size` > 0, got nan"),
+    ({"alpha": float("inf")}, ValueError, "finite `alpha`"),
+    ({"method": "rk5"}, ValueError, "Did you mean 'rk4'"),
+    ({"nonlinearity": "gelu"}, ValueError, "one of tanh, relu"),
+    ({"trainable": ("beta",)}, ValueError, "one of step_size, alpha, beta_a"),
+    ({"trainable": "alpha"}, TypeError, r"Write trainable=\('alpha',\)"),
+    ({"trainable": ("beta_a",), "beta": 1.0}, ValueError, "0 < `beta_a` < 1, got 1.0"),
+    ({"trainable": ("beta_a",), "alpha": 0.0}, ValueError, "Without a linear term"),
+    ({"missing": "drop"}, ValueError, "one of hold, zero"),
+    ({"dropout": 1.5}, ValueError, "0 <= `dropout` <= 1"),
+    ({"init_std": -1}, ValueError, "a finite `init_std` >= 0"),
+    ({"substeps": 0}, ValueError, "`substeps` >= 1"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=[str(b[0]) for b in BAD])
+def test_bad_options(options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        LipschitzRNN(**{"input_size": 3, "hidden_size": 5, **options})
+    assert str(caught.value).startswith("LipschitzRNN: expected ")
+
+
+BAD_CALLS = [
+    (
+        {"dt": torch.ones(7, 3).double()},
+        ValueError,
+        r"`dt` of shape \(T, B\) = \(7, 2\), got \(7, 3\)",
+    ),
+    ({"dt": torch.ones(6).double()}, ValueError, r"`dt` of shape \(T,\) = \(7,\), got \(6,\)"),
+    ({"dt": torch.ones(7, 2).long()}, TypeError, "floating-point `dt`"),
+    ({"dt": -torch.ones(7, 2).double()}, ValueError, "Time stamps must not decrease"),
+    ({"mask": torch.ones(7, 2)}, TypeError, "boolean `mask`"),
+    ({"mask": torch.ones(7, 3).bool()}, ValueError, r"`mask` of shape \(T, B\) = \(7, 2\)"),
+    (
+        {"mask": torch.ones(7, 2, 4).bool()},
+        ValueError,
+        r"`mask` of shape \(T, B, P\) = \(7, 2, 3\)",
+    ),
+    ({"hx": (torch.zeros(1, 2, 5),)}, TypeError, "`hx` to be one tensor"),
+    ({"hx": [1]}, TypeError, "expected `hx` to be a torch.Tensor"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"), BAD_CALLS, ids=[str(i) for i in range(len(BAD_CALLS))]
+)
+def test_bad_calls(options, error, message):
+    with pytest.raises(error, match=message):
+        make()(randn(7, 2, 3), **options)
+
+
+def test_wrong_layout_is_told_the_remedy():
+    with pytest.raises(ValueError, match="batch_first=True if the input is"):
+        LipschitzRNN(1, 4)(torch.randn(128, 784, 3))
