@@ -71,9 +71,10 @@ def test_jvp_equals_the_reverse_mode():
 def test_vmap_over_weights_equals_a_loop():
     problem = random_problem()
     many = torch.stack([problem.w, problem.w.T, 2 * problem.w])
-    run = lambda w: lipschitz_scan(
-        *problem.args[:3], w, *problem.args[4:], step_size=0.1, method="heun"
-    )
+
+    def run(w):
+        return lipschitz_scan(*problem.args[:3], w, *problem.args[4:], step_size=0.1, method="heun")
+
     expected = torch.stack([run(w) for w in many])
     assert_matches("vmap", torch.func.vmap(run)(many), expected)
 

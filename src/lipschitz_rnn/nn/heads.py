@@ -6,7 +6,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
-from lipschitz_rnn.nn.layout import State
+from lipschitz_rnn.nn.state import State
 
 
 def _width(rnn: nn.Module) -> int:

@@ -18,7 +18,6 @@ from lipschitz_rnn._base.checks import (
 )
 from lipschitz_rnn.nn.layout import (
     Layout,
-    State,
     last_valid,
     read_input,
     read_mask,
@@ -26,24 +25,7 @@ from lipschitz_rnn.nn.layout import (
     reverse,
 )
 from lipschitz_rnn.nn.missing import MISSING, fill_missing
-
-
-def _map(function: object, state: State) -> State:
-    """Apply a function to a state tensor, or to each tensor of a state tuple."""
-    if isinstance(state, Tensor):
-        return function(state)  # type: ignore[operator,no-any-return]
-    return tuple(function(part) for part in state)  # type: ignore[operator]
-
-
-def _first(state: State) -> Tensor:
-    return state if isinstance(state, Tensor) else state[0]
-
-
-def _combine(states: Sequence[State]) -> State:
-    """Stack states along a new first axis."""
-    if isinstance(states[0], Tensor):
-        return torch.stack(states)  # type: ignore[arg-type]
-    return tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+from lipschitz_rnn.nn.state import State, map_state, output_of, stack_states
 
 
 class RecurrentLayer(nn.Module):
@@ -184,7 +166,7 @@ class RecurrentLayer(nn.Module):
         for t, x in enumerate(input.unbind(0)):
             state = cell(x, state) if times is None else cell(x, state, dt=times[t])
             states.append(state)
-        return _combine(states)
+        return stack_states(states)
 
     def _run(
         self, input: Tensor, states: list[State | None], dt: Tensor | None, lengths: Tensor | None
@@ -202,11 +184,11 @@ class RecurrentLayer(nn.Module):
                     x = reverse(input, lengths)
                     step = None if dt is None else reverse(dt, lengths)
                 scanned = self._scan(index, x, states[index], step)
-                finals.append(_map(lambda s: last_valid(s, lengths), scanned))
-                output = _first(scanned).to(input.dtype)
+                finals.append(map_state(lambda s: last_valid(s, lengths), scanned))
+                output = output_of(scanned).to(input.dtype)
                 outputs.append(reverse(output, lengths) if direction else output)
             input = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-        return input, _combine(finals)
+        return input, stack_states(finals)
 
     def _split_state(self, hx: State | None, layout: Layout, batch: int) -> list[State | None]:
         """An initial state for each layer and direction."""
@@ -218,7 +200,7 @@ class RecurrentLayer(nn.Module):
             shape = (count, batch, None) if layout.batched else (count, None)
             letters = "(L*D, B, H)" if layout.batched else "(L*D, H)"
             require_shape(self._where, "hx", part, shape, letters)
-        parts = _map(layout.state_in, hx)
+        parts = map_state(layout.state_in, hx)
         if isinstance(parts, Tensor):
             return list(parts.unbind(0))
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
@@ -256,7 +238,7 @@ class RecurrentLayer(nn.Module):
             times = times.unsqueeze(1).expand(values.shape[:2])  # each sample ends at its own time
         states = self._split_state(hx, layout, values.shape[1])
         output, h_n = self._run(values, states, times, layout.lengths)
-        return layout.output(output), _map(layout.state_out, h_n)
+        return layout.output(output), map_state(layout.state_out, h_n)
 
     def step(
         self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
@@ -291,7 +273,7 @@ class RecurrentLayer(nn.Module):
         states = self._split_state(state, layout, values.shape[1])
         output, h_n = self._run(values, states, dt, None)
         output = output.squeeze(0)
-        return output if batched else output.squeeze(0), _map(layout.state_out, h_n)
+        return output if batched else output.squeeze(0), map_state(layout.state_out, h_n)
 
     def flatten_parameters(self) -> None:
         """Do nothing; here so that code written for torch's recurrent layers runs unchanged."""

@@ -8,9 +8,6 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from lipschitz_rnn._base.checks import require_floating, require_shape
 
-State = Tensor | tuple[Tensor, ...]
-"""A recurrent state: one tensor, or several for cells like the LSTM's, the output first."""
-
 
 @dataclass(frozen=True, eq=False)
 class Layout:

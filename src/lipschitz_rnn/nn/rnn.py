@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.checks import require_shape
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.layer import RecurrentLayer
-from lipschitz_rnn.nn.layout import State
+from lipschitz_rnn.nn.state import State
 from lipschitz_rnn.nn.unit import UnitOptions, as_names, register_unit, reset_unit, scan_unit
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.call import LOW_PRECISION
