@@ -1,0 +1,51 @@
+"""The public names, written down: adding or losing one is a decision, not an accident."""
+
+import importlib
+import types
+
+import pytest
+
+SNAPSHOT = {
+    "lipschitz_rnn": """
+        LanguageModel LipschitzRNN LipschitzRNNCell RecurrentLayer SequenceClassifier
+        SequenceRegressor SymmetricSkew lipschitz_scan use_backend
+    """,
+    "lipschitz_rnn.ops": """
+        Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES Nonlinearity RK4
+        ScanCall TABLEAUX available_backends explain_backend explicit_step gated_lipschitz_scan
+        lipschitz_field lipschitz_scan register_backend use_backend
+    """,
+    "lipschitz_rnn.linalg": "log_norm spectral_abscissa",
+    "lipschitz_rnn.nn": """
+        LanguageModel LipschitzRNN LipschitzRNNCell Positive RecurrentLayer SequenceClassifier
+        SequenceRegressor SymmetricSkew UnitInterval UnreachableMatrixError
+    """,
+}
+
+
+def public_names(module):
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+
+
+@pytest.mark.parametrize("name", SNAPSHOT)
+def test_public_names(name):
+    assert public_names(importlib.import_module(name)) == set(SNAPSHOT[name].split())
+
+
+@pytest.mark.parametrize("name", SNAPSHOT)
+def test_public_names_are_documented(name):
+    module = importlib.import_module(name)
+    for public in public_names(module):
+        value = getattr(module, public)
+        if callable(value):
+            assert value.__doc__, public
+
+
+def test_version_is_that_of_the_metadata():
+    import lipschitz_rnn
+
+    assert lipschitz_rnn.__version__ == importlib.metadata.version("lipschitz-rnn")
