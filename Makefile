@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-CODE := src tests benchmarks
+CODE := src tests benchmarks docs
 
 .PHONY: demo test test-all lint format bench docs clean
 

@@ -32,7 +32,7 @@ def encode_samples(
         InputError: If the shape, the type or a value does not fit; the message names the first
             row that is wrong.
 
-    Example:
+    Examples:
         >>> encode_samples(np.full((8, 8), 4), name="digits", steps=2).unique()
         tensor([0.2500])
     """

@@ -60,7 +60,7 @@ def manifest_digest(digests: Mapping[str, str]) -> str:
     Returns:
         What ``sha256sum FILES | sha256sum`` prints if FILES are in byte order of their names.
 
-    Example:
+    Examples:
         >>> manifest_digest({"empty": sha256(b"")})[:16]
         'a9e456cbcd4f490b'
     """

@@ -32,7 +32,7 @@ def parse_idx(content: bytes, *, where: str, ndim: int) -> np.ndarray:
     Raises:
         InputError: If a field is wrong, or the payload is shorter or longer than declared.
 
-    Example:
+    Examples:
         >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]), where="labels", ndim=1)
         array([7, 2, 1], dtype=uint8)
     """

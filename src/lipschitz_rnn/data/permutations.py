@@ -39,7 +39,7 @@ def named_permutation(name: str, length: int) -> Tensor:
         RuntimeError: If this version of torch draws other numbers than the ones ``"authors"``
             stands for; its digest is checked on every use.
 
-    Example:
+    Examples:
         >>> named_permutation("seed-1", 5)
         tensor([0, 4, 2, 3, 1])
     """

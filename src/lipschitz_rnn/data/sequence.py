@@ -41,7 +41,7 @@ class SequenceDataset:
         ValueError: If a shape does not fit.
         TypeError: If ``values`` is neither uint8 nor floating, or ``target`` not int64.
 
-    Example:
+    Examples:
         >>> dataset = SequenceDataset(
         ...     torch.tensor([[[0], [51]], [[255], [102]]], dtype=torch.uint8),
         ...     torch.tensor([7, 1]),
@@ -162,7 +162,7 @@ def to_sequences(images: Tensor | np.ndarray, steps: int, permutation: str | Non
         ValueError: If ``images`` has neither two nor three axes.
         InputError: If ``steps`` does not divide the pixels or the permutation is not known.
 
-    Example:
+    Examples:
         >>> to_sequences(np.arange(6, dtype=np.uint8).reshape(1, 2, 3), steps=3)
         tensor([[[0, 1],
                  [2, 3],

@@ -120,7 +120,7 @@ def load_split(
         InputError: If an argument does not fit the task, or a file in the user's folder is wrong.
         DataUnavailableError: If no source has the data.
 
-    Example:
+    Examples:
         >>> split = load_split("digits", steps=8, validation_size=137)
         >>> len(split.train), len(split.validation), len(split.test), split.train.input_size
         (1300, 137, 360, 8)

@@ -23,7 +23,7 @@ def spectral_abscissa(a: Tensor) -> Tensor:
     Raises:
         ValueError: If ``a`` is not square.
 
-    Example:
+    Examples:
         >>> shear = torch.tensor([[-1.0, 4.0], [0.0, -1.0]])
         >>> round(float(spectral_abscissa(shear)), 4)
         -1.0
@@ -50,7 +50,7 @@ def log_norm(a: Tensor) -> Tensor:
     Raises:
         ValueError: If ``a`` is not square.
 
-    Example:
+    Examples:
         >>> shear = torch.tensor([[-1.0, 4.0], [0.0, -1.0]])  # Hurwitz, yet not contracting
         >>> round(float(log_norm(shear)), 4)
         1.0

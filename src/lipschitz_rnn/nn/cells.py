@@ -62,7 +62,7 @@ class LipschitzRNNCell(nn.Module):
         weight_a: A, (H, H), likewise, without α; None if α is 0.
         bias: b, (H,), or None.
 
-    Example:
+    Examples:
         >>> cell = LipschitzRNNCell(3, 8)
         >>> h = None
         >>> for x in torch.randn(5, 2, 3):

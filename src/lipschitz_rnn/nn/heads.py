@@ -39,7 +39,7 @@ class SequenceRegressor(nn.Module):
     Raises:
         ValueError: If a size is not positive or the dropout no probability.
 
-    Example:
+    Examples:
         >>> model = SequenceRegressor(nn.GRU(3, 8, batch_first=True), 2)
         >>> model(torch.randn(4, 7, 3), lengths=torch.tensor([7, 3, 5, 1])).shape
         torch.Size([4, 2])
@@ -167,7 +167,7 @@ class SequenceClassifier(SequenceRegressor):
     Shape:
         - Output: (B, C) or (C,); with ``every_step`` the layout of the input, with C features
 
-    Example:
+    Examples:
         >>> from lipschitz_rnn.nn import LipschitzRNN
         >>> model = SequenceClassifier(LipschitzRNN(1, 128), num_classes=10)
         >>> sum(p.numel() for p in model.parameters())  # "34K" in the paper
@@ -214,7 +214,7 @@ class LanguageModel(nn.Module):
     Raises:
         ValueError: If a size is not positive, or tied weights have different sizes.
 
-    Example:
+    Examples:
         >>> from lipschitz_rnn.nn import LipschitzRNN
         >>> model = LanguageModel(LipschitzRNN(200, 750), vocab_size=50)
         >>> sum(p.numel() for p in model.parameters())  # "1.32M" in the paper

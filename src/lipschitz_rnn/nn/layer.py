@@ -58,7 +58,7 @@ class RecurrentLayer(nn.Module):
         TypeError: If a cell lacks ``input_size`` or ``hidden_size``.
         ValueError: If the cells do not fit together, or a value is out of range.
 
-    Example:
+    Examples:
         >>> layer = RecurrentLayer([nn.GRUCell(3, 8), nn.GRUCell(8, 8)])
         >>> output, h_n = layer(torch.randn(5, 2, 3))
         >>> output.shape, h_n.shape

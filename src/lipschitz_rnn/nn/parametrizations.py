@@ -102,7 +102,7 @@ class SymmetricSkew(nn.Module):
     Raises:
         ValueError: If β or γ is out of range or a name in ``trainable`` is unknown.
 
-    Example:
+    Examples:
         >>> layer = nn.Linear(3, 3)
         >>> _ = parametrize.register_parametrization(layer, "weight", SymmetricSkew(1.0, 0.5))
         >>> symmetric_part = (layer.weight + layer.weight.T) / 2

@@ -81,7 +81,7 @@ class LipschitzRNN(RecurrentLayer):
         TypeError: If an argument has the wrong type.
         ValueError: If a value is out of range or a name unknown.
 
-    Example:
+    Examples:
         >>> rnn = LipschitzRNN(3, 16, step_size=0.1, batch_first=True)
         >>> output, h_n = rnn(torch.randn(4, 50, 3))
         >>> output.shape, h_n.shape

@@ -83,7 +83,7 @@ def lipschitz_scan(
         ValueError: If shapes, devices or values do not fit, a name is unknown, or the backend asked
             for refuses.
 
-    Example:
+    Examples:
         >>> h = lipschitz_scan(  # dh/dt = -h + 1 from 0, so h -> 1
         ...     torch.ones(500, 1, 1), torch.zeros(1, 1), -torch.eye(1), torch.zeros(1, 1),
         ...     torch.ones(1, 1), None, step_size=0.02, method="rk4", nonlinearity="identity")
