@@ -1,0 +1,122 @@
+"""One checkpoint, one file: tensors and JSON in safetensors; on disk it is whole or absent."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from lipschitz_rnn._base.errors import InputError
+
+_VERSION = "1"
+_BLANK = "0" * 64
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write a checkpoint; at any instant ``path`` holds the old one or the new one, whole.
+
+    The file is a regular safetensors file. Its metadata hold ``meta`` as JSON and the SHA-256 of
+    the file (taken with the digest's own 64 places zero), so that a change of any bit is noticed.
+
+    Args:
+        path: Where to.
+        tensors: Tensors by name.
+        meta: What else to keep; JSON can hold it.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {
+        "format": "pt",  # what other readers of safetensors files look for
+        "lipschitz_rnn": _VERSION,
+        "meta": json.dumps(meta, sort_keys=True, allow_nan=False),
+        "sha256": _BLANK,
+    }
+    data = safetensors.torch.save(plain, metadata)
+    digest = hashlib.sha256(data).hexdigest()
+    # The first match is ours: it stands in the header, where quotes inside strings are escaped.
+    write_atomically(path, data.replace(_entry(_BLANK), _entry(digest), 1))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_checkpoint` wrote. Nothing in the file is ever executed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The tensors by name, and the meta data.
+
+    Raises:
+        InputError: If the file is truncated, changed, or no checkpoint of ours.
+    """
+    data = path.read_bytes()
+    metadata = _read_metadata(path, data)
+    digest = metadata.get("sha256", "")
+    if hashlib.sha256(data.replace(_entry(digest), _entry(_BLANK), 1)).hexdigest() != digest:
+        raise InputError(f"{path}: expected the content its digest names, got a damaged file.")
+    try:
+        return safetensors.torch.load(data), json.loads(metadata["meta"])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: expected a readable checkpoint, got {error!r}.") from None
+
+
+def temporary_name(path: Path) -> Path:
+    """Where the content of a file is put until it is whole.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A path in the same folder, always the same, so that leftovers do not pile up.
+    """
+    return path.with_name(path.name + ".tmp")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file as a whole: a reader, or a crash, sees the old content or the new.
+
+    Args:
+        path: The file; its temporary name is used on the way.
+        data: Its new content.
+    """
+    temporary = temporary_name(path)
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    if os.name == "posix":  # the new name lasts only once its folder is on disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _entry(digest: str) -> bytes:
+    return f'"sha256":"{digest}"'.encode()
+
+
+def _read_metadata(path: Path, data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file that is one of ours, by its header alone."""
+    length = int.from_bytes(data[:8], "little")
+    try:
+        if len(data) < 8 + length:
+            raise ValueError
+        header = json.loads(data[8 : 8 + length])
+        metadata: dict[str, str] = header["__metadata__"]
+        version = metadata["lipschitz_rnn"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            f"{path}: expected a lipschitz-rnn checkpoint, got a truncated or foreign file."
+        ) from None
+    if version != _VERSION:
+        raise InputError(
+            f"{path}: expected a checkpoint of format {_VERSION}, got {version!r}. "
+            "Read it with the release that wrote it."
+        )
+    return metadata

@@ -1,0 +1,70 @@
+"""What happens when an epoch is trained and validated: record, best weights, checkpoint."""
+
+from typing import Any
+
+from lipschitz_rnn.training.evaluate import EvaluationResult
+from lipschitz_rnn.training.events import EpochDone
+from lipschitz_rnn.training.folder import RunFolder
+from lipschitz_rnn.training.metrics import ClassificationTotals
+from lipschitz_rnn.training.record import RecordFile
+from lipschitz_rnn.training.state import RunState
+
+
+def finish_epoch(
+    state: RunState, result: EvaluationResult, folder: RunFolder, record: RecordFile
+) -> EpochDone:
+    """Put a finished epoch on record and save.
+
+    The order matters: best weights, record, checkpoint. A kill between them leaves the checkpoint
+    before; the run then repeats the epoch, and with it the two files ahead of the checkpoint.
+
+    Args:
+        state: Stands after the last update of the epoch; afterwards before the first of the next.
+        result: Of the validation samples. The weights are the best so far if the accuracy is
+            higher than ever before; of equals the earliest stays.
+        folder: Where the checkpoints go.
+        record: Where the line goes.
+
+    Returns:
+        The event to tell the hooks.
+    """
+    progress, totals = state.progress, state.progress.totals
+    event = EpochDone(
+        epoch=progress.epoch + 1,
+        lr=state.config.training.lr_in_epoch(progress.epoch + 1),
+        train_loss=totals.mean_loss,
+        train_accuracy=totals.accuracy,
+        validation_loss=result.loss,
+        validation_accuracy=result.accuracy,
+        is_best=progress.best is None or result.accuracy > progress.best["validation"]["accuracy"],
+        seconds=progress.epoch_seconds,
+        sequences_per_second=totals.count / progress.epoch_seconds,
+    )
+    progress.last = {"epoch": event.epoch, "validation": result.for_record()}
+    if event.is_best:
+        progress.best = progress.last
+        state.save_weights(folder.best)
+    record.append(_epoch_line(event, progress.gradient_norm))
+    progress.record_length = record.length
+    progress.train_seconds += progress.epoch_seconds
+    progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0
+    progress.totals = ClassificationTotals()
+    state.save(folder.last)
+    return event
+
+
+def _epoch_line(event: EpochDone, gradient_norm: float | None) -> dict[str, Any]:
+    """The line of the record; all that differs between equal runs is under ``"time"``."""
+    return {
+        "event": "epoch",
+        "epoch": event.epoch,
+        "lr": event.lr,
+        "train": {"loss": event.train_loss, "accuracy": event.train_accuracy},
+        "validation": {"loss": event.validation_loss, "accuracy": event.validation_accuracy},
+        "is_best": event.is_best,
+        "gradient_norm": gradient_norm,
+        "time": {
+            "seconds": event.seconds,
+            "sequences_per_second": event.sequences_per_second,
+        },
+    }

@@ -1,0 +1,119 @@
+"""The training loop: forward, backward, update; validate and save after every epoch."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from lipschitz_rnn.data import SequenceDataset
+from lipschitz_rnn.training.epoch_end import finish_epoch
+from lipschitz_rnn.training.evaluate import evaluate
+from lipschitz_rnn.training.events import Hook, UpdateDone
+from lipschitz_rnn.training.folder import RunFolder
+from lipschitz_rnn.training.record import RecordFile
+from lipschitz_rnn.training.seeds import epoch_order
+from lipschitz_rnn.training.state import RunState
+
+
+def train(
+    state: RunState,
+    training: SequenceDataset,
+    validation: SequenceDataset,
+    folder: RunFolder,
+    record: RecordFile,
+    emit: Hook,
+) -> None:
+    """Train from where ``state`` stands to the last epoch.
+
+    Args:
+        state: Changed in place.
+        training: Samples to fit.
+        validation: Samples to choose the best weights by.
+        folder: Where checkpoints go.
+        record: Where the lines go.
+        emit: Told of every update and epoch.
+    """
+    settings = state.config.training
+    while state.progress.epoch < settings.epochs:
+        _train_epoch(state, training, lambda: state.save(folder.last), emit)
+        result = evaluate(state.model, validation, settings.eval_batch_size)
+        emit(finish_epoch(state, result, folder, record))
+
+
+def updates_per_epoch(count: int, batch_size: int) -> int:
+    """Updates in an epoch; the last one may see fewer samples.
+
+    Returns:
+        The number.
+    """
+    return math.ceil(count / batch_size)
+
+
+def _train_epoch(
+    state: RunState, dataset: SequenceDataset, save: Callable[[], None], emit: Hook
+) -> None:
+    settings, progress = state.config.training, state.progress
+    epoch = progress.epoch + 1
+    order = epoch_order(state.config.seed.order, epoch, len(dataset))
+    batches = torch.split(order, settings.batch_size)
+    for group in state.optimizer.param_groups:
+        group["lr"] = settings.lr_in_epoch(epoch)
+    state.model.train()
+    saved = time.perf_counter()
+    for update in range(progress.update, len(batches)):
+        started = time.perf_counter()
+        _update(state, dataset, batches[update])
+        progress.update = update + 1
+        progress.epoch_seconds += time.perf_counter() - started
+        emit(_update_event(state))
+        due = time.perf_counter() - saved >= settings.checkpoint_seconds
+        if due and update + 1 < len(batches):
+            save()
+            saved = time.perf_counter()
+
+
+def _update(state: RunState, dataset: SequenceDataset, index: Tensor) -> None:
+    """One update; raises before the weights change if loss or gradient is not finite."""
+    batch = dataset.batch(index)
+    logits = state.model(batch.input)
+    loss = functional.cross_entropy(logits, batch.target)
+    value = loss.item()
+    _require_finite(state, "loss", value, value)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for p in state.model.parameters() if p.grad is not None]
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+    _require_finite(state, "gradient norm", norm.item(), value)
+    if state.config.training.clip_norm > 0:
+        clip_grads_with_norm_(parameters, state.config.training.clip_norm, norm)
+    state.optimizer.step()
+    state.progress.gradient_norm = norm.item()
+    state.progress.totals.add(value, logits, batch.target)
+
+
+def _require_finite(state: RunState, name: str, value: float, loss: float) -> None:
+    if not math.isfinite(value):
+        progress = state.progress
+        norm = progress.gradient_norm
+        raise FloatingPointError(
+            f"epoch {progress.epoch + 1}, update {progress.update + 1}: expected a finite {name}, "
+            f"got {value} (loss {loss:g}); last finite gradient norm: "
+            f"{'none yet' if norm is None else f'{norm:g}'}. "
+            "Lower training.lr or model.step_size, or set training.clip_norm."
+        )
+
+
+def _update_event(state: RunState) -> UpdateDone:
+    progress, totals = state.progress, state.progress.totals
+    return UpdateDone(
+        epoch=progress.epoch + 1,
+        update=progress.update,
+        loss=totals.mean_loss,
+        accuracy=totals.accuracy,
+        gradient_norm=progress.gradient_norm or 0.0,
+        sequences_per_second=totals.count / progress.epoch_seconds,
+    )

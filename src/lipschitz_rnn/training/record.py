@@ -1,0 +1,138 @@
+"""The record of a run: one JSON line an epoch while it lasts, one summary at its end."""
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.training.checkpoint import write_atomically
+
+
+@dataclass(frozen=True)
+class WeightsResult:
+    """How one set of weights did.
+
+    Attributes:
+        epoch: After which the weights stood, counted from 1.
+        validation: Loss (nats), accuracy and count on the validation samples.
+        test: The same on the test samples, which no choice has looked at.
+    """
+
+    epoch: int
+    validation: dict[str, Any]
+    test: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The summary of a finished run, what ``summary.json`` holds.
+
+    Attributes:
+        name: Of the run.
+        config: The configuration as a table, seeds included.
+        environment: Commit, versions, hardware and threads.
+        data: Source and digest of the samples, and how many there are.
+        parameters: Numbers that are learned.
+        time: Wall seconds over all sessions, training seconds, training sequences per second.
+        last: Result of the weights after the last epoch.
+        best: Result of the weights of the highest validation accuracy; the earliest of equals.
+        before: Measurements on the initial weights, such as spectra.
+        after: The same on the last weights.
+    """
+
+    name: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    parameters: int
+    time: dict[str, float]
+    last: WeightsResult
+    best: WeightsResult
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Write the summary as JSON, atomically.
+
+        Args:
+            path: Where to.
+        """
+        text = json.dumps(finite(dataclasses.asdict(self)), indent=2, allow_nan=False)
+        write_atomically(path, text.encode() + b"\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what :meth:`write` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The summary.
+
+        Raises:
+            InputError: If the file is truncated or something else.
+        """
+        try:
+            table = json.loads(path.read_bytes())
+            for name in ("last", "best"):
+                table[name] = WeightsResult(**table[name])
+                float(table[name].test["accuracy"])
+            for name in ("config", "environment", "data", "time", "before", "after"):
+                dict.keys(table[name])
+            return cls(**table)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise InputError(
+                f"{path}: expected the summary of a run, got a truncated or foreign file."
+            ) from None
+
+
+class RecordFile:
+    """A file of JSON lines that grows, and can be cut back to where a checkpoint left it.
+
+    Args:
+        path: The file; made if absent.
+        length: Bytes to keep; what lies beyond was written after the checkpoint that says so.
+
+    Raises:
+        InputError: If the file is shorter than that.
+    """
+
+    def __init__(self, path: Path, length: int) -> None:
+        self._path = path
+        path.touch()
+        size = path.stat().st_size
+        if size < length:
+            raise InputError(f"{path}: expected at least {length} bytes, got {size}. Was it cut?")
+        os.truncate(path, length)
+        self.length = length
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add a line; it is on disk when this returns.
+
+        Args:
+            entry: What to write; numbers that are not finite become null.
+        """
+        line = json.dumps(finite(entry), allow_nan=False).encode() + b"\n"
+        with self._path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self.length += len(line)
+
+
+def finite(value: Any) -> Any:
+    """A copy in which every number JSON cannot hold is None.
+
+    Returns:
+        Dictionaries, lists and scalars.
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

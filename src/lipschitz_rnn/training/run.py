@@ -1,0 +1,233 @@
+"""A run from its first update to its summary, and from where it was killed to the same summary."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data import Split
+from lipschitz_rnn.training.config import RunConfig
+from lipschitz_rnn.training.environment import describe_backend, describe_environment
+from lipschitz_rnn.training.evaluate import evaluate
+from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
+from lipschitz_rnn.training.folder import RunFolder
+from lipschitz_rnn.training.loop import train, updates_per_epoch
+from lipschitz_rnn.training.record import RecordFile, RunRecord, WeightsResult
+from lipschitz_rnn.training.schema import to_table
+from lipschitz_rnn.training.seeds import derive_seed
+from lipschitz_rnn.training.state import RunState, load_model_tensors, load_weights
+
+Measure = Callable[[nn.Module], dict[str, Any]]
+
+
+def fit(
+    config: RunConfig,
+    split: Split,
+    model: nn.Module,
+    run_dir: Path,
+    *,
+    hooks: Iterable[Hook] = (),
+    measure: Measure | None = None,
+) -> RunRecord:
+    """Train a classifier and keep everything about it in a new folder.
+
+    A run killed at any instant can be resumed, and equals the uninterrupted one bit for bit.
+    Afterwards the caller's random state and number of threads are as they were.
+
+    Args:
+        config: The configuration.
+        split: The samples.
+        model: With its initial weights; it ends with those after the last epoch.
+        run_dir: Folder for the run; made, or empty.
+        hooks: Called with every event, in order.
+        measure: What to record about the initial and the last weights, such as spectra; JSON can
+            hold it.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: If the folder is not empty, or another process trains in it.
+        FloatingPointError: If loss or gradient are not finite; the weights and checkpoints of
+            before stay.
+    """
+    folder = RunFolder(run_dir)
+    with folder.locked():
+        folder.create(config)
+        return _begin(RunState(config, model, split), split, folder, tuple(hooks), measure)
+
+
+def resume(
+    run_dir: Path,
+    split: Split,
+    model: nn.Module,
+    *,
+    hooks: Iterable[Hook] = (),
+    measure: Measure | None = None,
+) -> RunRecord:
+    """Go on with a run that was interrupted; a finished one is left as it is.
+
+    Args:
+        run_dir: Its folder.
+        split: The same samples.
+        model: The same model, with its initial weights.
+        hooks: As for :func:`fit`.
+        measure: As for :func:`fit`.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: If the folder or a file in it is not of this run, or the samples are others.
+        FloatingPointError: As for :func:`fit`.
+    """
+    folder = RunFolder(run_dir)
+    config = folder.read_config()
+    with folder.locked():
+        if folder.is_finished:
+            return folder.read_summary()
+        state = RunState(config, model, split)
+        if not folder.last.exists():
+            if folder.best.exists() or (folder.record.exists() and folder.record.stat().st_size):
+                raise InputError(f"{folder.last}: expected the checkpoint to go on from, got none.")
+            return _begin(state, split, folder, tuple(hooks), measure)
+        with torch.random.fork_rng(devices=[]):
+            state.restore(folder.last)
+            return _go_on(state, split, folder, tuple(hooks), measure)
+
+
+def _begin(
+    state: RunState,
+    split: Split,
+    folder: RunFolder,
+    hooks: tuple[Hook, ...],
+    measure: Measure | None,
+) -> RunRecord:
+    progress = state.progress
+    progress.threads = state.config.training.threads or torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("dropout", state.config.seed.dropout))
+        with _threads(progress.threads):
+            progress.before = _measured(state.model, measure)
+        state.save(folder.last)
+        return _go_on(state, split, folder, hooks, measure)
+
+
+def _go_on(
+    state: RunState,
+    split: Split,
+    folder: RunFolder,
+    hooks: tuple[Hook, ...],
+    measure: Measure | None,
+) -> RunRecord:
+    def emit(event: Event) -> None:
+        for hook in hooks:
+            hook(event)
+
+    record = RecordFile(folder.record, state.progress.record_length)
+    with _threads(state.progress.threads):
+        emit(_started(state, split, folder))
+        train(state, split.train, split.validation, folder, record, emit)
+        summary = _finish(state, split, folder, record, measure)
+        emit(RunDone(summary))
+    return summary
+
+
+def _started(state: RunState, split: Split, folder: RunFolder) -> RunStarted:
+    settings, progress = state.config.training, state.progress
+    per_epoch = updates_per_epoch(len(split.train), settings.batch_size)
+    return RunStarted(
+        name=state.config.name,
+        folder=folder.path,
+        epochs=settings.epochs,
+        updates_per_epoch=per_epoch,
+        updates_done=progress.epoch * per_epoch + progress.update,
+        train_count=len(split.train),
+        parameters=count_parameters(state.model),
+    )
+
+
+def _finish(
+    state: RunState,
+    split: Split,
+    folder: RunFolder,
+    record: RecordFile,
+    measure: Measure | None,
+) -> RunRecord:
+    """Look at the test samples, for the first time, and write the summary."""
+    after = _measured(state.model, measure)
+    last, best = _test(state, split, folder)
+    for name, result in (("last", last), ("best", best)):
+        record.append({"event": "test", "weights": name, **dataclasses.asdict(result)})
+    state.save(folder.last)  # brings the wall time up to date; the position is the end already
+    progress, config = state.progress, state.config
+    backend = describe_backend(config.model, split.train.input_size).name
+    samples = config.training.epochs * len(split.train)
+    summary = RunRecord(
+        name=config.name,
+        config=to_table(config),
+        environment=describe_environment() | {"backend": backend, "threads": progress.threads},
+        data={"source": split.source, "digest": split.digest}
+        | {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        parameters=count_parameters(state.model),
+        time={
+            "wall_seconds": progress.wall_seconds,
+            "train_seconds": progress.train_seconds,
+            "sequences_per_second": samples / progress.train_seconds,
+        },
+        last=last,
+        best=best,
+        before=progress.before,
+        after=after,
+    )
+    summary.write(folder.summary)
+    return summary
+
+
+def _measured(model: nn.Module, measure: Measure | None) -> dict[str, Any]:
+    with torch.no_grad():
+        return measure(model) if measure else {}
+
+
+def _test(state: RunState, split: Split, folder: RunFolder) -> tuple[WeightsResult, WeightsResult]:
+    """Test the last weights, then the best; the model keeps the last."""
+    progress, model = state.progress, state.model
+    batch_size = state.config.training.eval_batch_size
+    test = evaluate(model, split.test, batch_size).for_record()
+    last = WeightsResult(**(progress.last or {}), test=test)
+    if progress.best == progress.last:
+        return last, last
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    tensors, _ = load_weights(folder.best, "best", state.config)
+    load_model_tensors(folder.best, model, tensors)
+    test = evaluate(model, split.test, batch_size).for_record()
+    model.load_state_dict(weights)
+    return last, WeightsResult(**(progress.best or {}), test=test)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers in a model that are learned.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Their count.
+    """
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads: sums are rounded in an order that depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,221 @@
+"""All of a run that a checkpoint keeps: weights, optimiser, random numbers, position, results."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data import Split
+from lipschitz_rnn.training.checkpoint import load_checkpoint, save_checkpoint
+from lipschitz_rnn.training.config import RunConfig
+from lipschitz_rnn.training.metrics import ClassificationTotals
+from lipschitz_rnn.training.optimizer import (
+    load_optimizer_tensors,
+    make_optimizer,
+    optimizer_tensors,
+)
+
+
+@dataclass
+class Progress:
+    """How far a run has come; plain values that JSON keeps exactly.
+
+    Attributes:
+        epoch: Epochs finished.
+        update: Updates done in the epoch after those.
+        totals: Training loss and accuracy of that epoch so far.
+        gradient_norm: Of the last update; None before the first.
+        epoch_seconds: Training time spent on the epoch so far.
+        train_seconds: Training time of all finished epochs.
+        wall_seconds: Of all sessions, up to the last checkpoint.
+        record_length: Bytes of the record that belong to the past.
+        last: Epoch and validation result after the last finished epoch.
+        best: The same for the highest validation accuracy so far.
+        threads: Threads the run computes with, from beginning to end.
+        before: Measurements on the initial weights.
+    """
+
+    epoch: int = 0
+    update: int = 0
+    totals: ClassificationTotals = field(default_factory=ClassificationTotals)
+    gradient_norm: float | None = None
+    epoch_seconds: float = 0.0
+    train_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    record_length: int = 0
+    last: dict[str, Any] | None = None
+    best: dict[str, Any] | None = None
+    threads: int = 1
+    before: dict[str, Any] = field(default_factory=dict)
+
+
+class RunState:
+    """A model in training, with everything its future depends on.
+
+    Args:
+        config: The configuration.
+        model: The model, with its initial weights.
+        split: The samples, of which checkpoints keep digest and sizes.
+    """
+
+    def __init__(self, config: RunConfig, model: nn.Module, split: Split) -> None:
+        self.config = config
+        self.data = describe_data(split)
+        self.model = model
+        options = config.training.optimizer_options
+        self.optimizer = make_optimizer(model.parameters(), config.training.optimizer, options)
+        self.progress = Progress()
+        self._clock = time.perf_counter()
+
+    def save(self, path: Path) -> None:
+        """Write everything to a checkpoint.
+
+        Args:
+            path: The file.
+        """
+        now = time.perf_counter()
+        self.progress.wall_seconds += now - self._clock
+        self._clock = now
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        state = optimizer_tensors(self.optimizer)
+        tensors |= {f"optimizer/{name}": value for name, value in state.items()}
+        tensors["random_state"] = torch.get_rng_state()
+        save_checkpoint(path, tensors, self._meta("last", dataclasses.asdict(self.progress)))
+
+    def save_weights(self, path: Path) -> None:
+        """Write the model's weights alone, as the best so far.
+
+        Args:
+            path: The file.
+        """
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        save_checkpoint(path, tensors, self._meta("best", self.progress.best or {}))
+
+    def restore(self, path: Path) -> None:
+        """Put everything back as it was when :meth:`save` wrote it.
+
+        Args:
+            path: The file.
+
+        Raises:
+            InputError: If the file is damaged, or of another configuration, kind or data.
+        """
+        tensors, meta = load_checkpoint(path)
+        _require_own(path, meta, "last", self.config)
+        require_same_data(path, meta["data"], self.data)
+        load_model_tensors(path, self.model, tensors)
+        load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
+        torch.set_rng_state(tensors["random_state"])
+        values = meta["content"]
+        totals = ClassificationTotals(**values.pop("totals"))
+        self.progress = Progress(totals=totals, **values)
+        self._clock = time.perf_counter()
+
+    def _meta(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        digest = self.config.digest()
+        return {"kind": kind, "config": digest, "data": self.data, "content": content}
+
+
+def describe_data(split: Split) -> dict[str, Any]:
+    """What a checkpoint keeps of the samples.
+
+    Args:
+        split: The samples.
+
+    Returns:
+        Their digest, input size and number of classes.
+    """
+    return {
+        "digest": split.digest,
+        "input_size": split.train.input_size,
+        "num_classes": split.num_classes,
+    }
+
+
+def load_weights(
+    path: Path, kind: str, config: RunConfig
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the model's weights from a checkpoint of a run.
+
+    Args:
+        path: The file.
+        kind: ``"last"`` or ``"best"``.
+        config: Of the run.
+
+    Returns:
+        What :func:`load_model_tensors` takes; and digest, input size and number of classes of the
+        data the model was trained on.
+
+    Raises:
+        InputError: If the file is damaged, or of another configuration or kind.
+    """
+    tensors, meta = load_checkpoint(path)
+    _require_own(path, meta, kind, config)
+    return tensors, meta["data"]
+
+
+def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse samples that are not those of the run.
+
+    Args:
+        path: What error messages call the source.
+        trained: Data of the checkpoint.
+        given: Data at hand.
+
+    Raises:
+        InputError: If they differ.
+    """
+    if trained != given:
+        raise InputError(
+            f"{path}: expected the samples the run began with (digest {trained['digest'][:12]}), "
+            f"got others (digest {given['digest'][:12]})."
+        )
+
+
+def load_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the tensors named ``model/...`` after comparing all names, shapes and dtypes.
+
+    Args:
+        path: What error messages call the source.
+        model: The model; unchanged if this fails.
+        tensors: Tensors by name, others among them.
+
+    Raises:
+        InputError: If they are not this model's.
+    """
+    given = _under("model/", tensors)
+    wanted = model.state_dict()
+    if set(given) != set(wanted):
+        name = min(set(given) ^ set(wanted))
+        which = "has none" if name in wanted else "has one too many"
+        raise InputError(f"{path}: expected the weights of this model, but of {name!r} it {which}.")
+    for name, value in wanted.items():
+        if (given[name].shape, given[name].dtype) != (value.shape, value.dtype):
+            raise InputError(
+                f"{path}: expected {name!r} of shape {tuple(value.shape)} in {value.dtype}, "
+                f"got {tuple(given[name].shape)} in {given[name].dtype}."
+            )
+    model.load_state_dict(given)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _require_own(path: Path, meta: dict[str, Any], kind: str, config: RunConfig) -> None:
+    if meta.get("kind") != kind:
+        raise InputError(f"{path}: expected a {kind!r} checkpoint, got {meta.get('kind')!r}.")
+    if meta.get("config") != config.digest():
+        raise InputError(
+            f"{path}: expected a checkpoint of the configuration in config.toml, got another's."
+        )
