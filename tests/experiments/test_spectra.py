@@ -1,0 +1,47 @@
+import pytest
+import torch
+from torch import nn
+
+from lipschitz_rnn.experiments import measure_spectra
+from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier
+
+
+def test_a_rotation_with_damping():
+    """beta = 1: A = M - M' - gamma I: eigenvalues -gamma +- i, symmetric part -gamma I."""
+    rnn = LipschitzRNN(1, 2, beta=1.0, gamma_a=0.25, gamma_w=0.5)
+    with torch.no_grad():
+        rnn.parametrizations.weight_a_l0.original.copy_(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    spectra = measure_spectra(SequenceClassifier(rnn, 3))
+    assert spectra == {
+        "l0": {
+            "spectral_abscissa_a": pytest.approx(-0.25, abs=1e-7),
+            "spectral_abscissa_w": pytest.approx(-0.5, abs=1e-7),
+            "log_norm_a": pytest.approx(-0.25, abs=1e-7),
+        }
+    }
+
+
+def test_a_shear_grows_though_its_eigenvalues_do_not():
+    """beta = 1/2: A = M - gamma I; M = [[0, 4], [0, 0]] has eigenvalue 0 but log norm 2."""
+    rnn = LipschitzRNN(1, 2, beta=0.5, gamma=0.0)
+    with torch.no_grad():
+        rnn.parametrizations.weight_a_l0.original.copy_(torch.tensor([[0.0, 4.0], [0.0, 0.0]]))
+    (layer,) = measure_spectra(rnn).values()
+    assert layer["spectral_abscissa_a"] == pytest.approx(0.0, abs=1e-7)
+    assert layer["log_norm_a"] == pytest.approx(2.0)
+
+
+def test_every_layer_and_direction_and_only_what_there_is():
+    rnn = LipschitzRNN(1, 2, 2, bidirectional=True, alpha=0.0)
+    spectra = measure_spectra(rnn)
+    assert list(spectra) == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    assert all(layer["log_norm_a"] is None for layer in spectra.values())
+    assert all(layer["spectral_abscissa_w"] is not None for layer in spectra.values())
+    assert measure_spectra(nn.GRU(1, 2)) == {}
+
+
+def test_weights_that_are_not_finite_have_no_spectrum():
+    rnn = LipschitzRNN(1, 2)
+    with torch.no_grad():
+        rnn.parametrizations.weight_hh_l0.original.fill_(torch.nan)
+    assert measure_spectra(rnn)["l0"]["spectral_abscissa_w"] is None
