@@ -1,0 +1,78 @@
+"""The typer application and its entry point: every verb reports, every error has an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from lipschitz_rnn import __version__
+from lipschitz_rnn._base.errors import InputError
+
+app = typer.Typer(
+    name="lipschitz-rnn",
+    help="Train and use Lipschitz recurrent neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class RunInterruptedError(Exception):
+    """Ctrl-C during training; the message says how to go on."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; taken from the command line by default.
+
+    Returns:
+        The exit code: 0; 2 for bad input, files that cannot be read or written, and training that
+        diverged, each told in one line on stderr; 130 after Ctrl-C. Nothing is said if the reader
+        of the output is gone.
+    """
+    code: object
+    try:
+        app(args=arguments, prog_name="lipschitz-rnn")
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    except BrokenPipeError:
+        code = 1
+    except (InputError, OSError, FloatingPointError) as error:
+        code = _fail(f"error: {error}", 2)
+    except RunInterruptedError as interrupt:
+        code = _fail(str(interrupt), 130)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more on its way out, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lipschitz-rnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Train and use Lipschitz recurrent neural networks."""

@@ -1,0 +1,36 @@
+"""``lipschitz-rnn demo``: from nothing to a trained model and its summary."""
+
+from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.options import DataDir
+
+
+@app.command()
+def demo(data_dir: DataDir = None) -> None:
+    """Train on MNIST, or on scikit-learn's digits if MNIST cannot be had."""
+    from lipschitz_rnn.cli.console import say, warn
+    from lipschitz_rnn.cli.launch import default_run_dir, launch
+    from lipschitz_rnn.data import DataUnavailableError, get
+    from lipschitz_rnn.experiments import load_preset, train_run
+
+    preset = "mnist-rows"
+    try:
+        say("looking for MNIST ...")
+        get("mnist", data_dir=data_dir, report=warn)
+    except DataUnavailableError as error:
+        warn(str(error))
+        say("MNIST cannot be had: training on scikit-learn's 8x8 digits instead.")
+        preset = "digits"
+    config = load_preset(preset)
+    run_dir = default_run_dir(config.name)
+    launch(
+        run_dir,
+        lambda display: train_run(config, run_dir, data_dir=data_dir, hooks=[display], report=warn),
+    )
+    say(
+        "what to try next:\n"
+        f"  lipschitz-rnn evaluate {run_dir} --weights last\n"
+        f"  lipschitz-rnn train {preset} --set model.hidden_size=128 --seed 2\n"
+        f"  lipschitz-rnn train {preset} --set model.beta=1.0  (A and W skew-symmetric, but for "
+        "damping)\n"
+        "  lipschitz-rnn train smnist  (the published task, 784 steps of one pixel: takes long)"
+    )
