@@ -20,6 +20,20 @@ SNAPSHOT = {
         LanguageModel LipschitzRNN LipschitzRNNCell Positive RecurrentLayer SequenceClassifier
         SequenceRegressor SymmetricSkew UnitInterval UnreachableMatrixError
     """,
+    "lipschitz_rnn.data": """
+        Batch DataStatus DataUnavailableError FileStatus LabelledImages SequenceDataset Split
+        cache_folder encode_samples get load_digits load_mnist load_split manifest_digest
+        named_permutation to_sequences verify
+    """,
+    "lipschitz_rnn.training": """
+        DataConfig EpochDone EvaluationResult Event Hook ModelConfig RunConfig RunDone RunFolder
+        RunRecord RunStarted SeedConfig TrainingConfig UpdateDone WeightsResult count_parameters
+        evaluate fit load_checkpoint resume save_checkpoint
+    """,
+    "lipschitz_rnn.experiments": """
+        TrainedRun build_data build_model evaluate_run load_preset load_trained measure_spectra
+        predict_run preset_names resume_run train_run
+    """,
 }
 
 

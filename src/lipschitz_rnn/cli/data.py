@@ -29,7 +29,7 @@ def get(name: Name, data_dir: DataDir = None) -> None:
 def verify(name: Name, data_dir: DataDir = None) -> None:
     """Compare the files of NAME with their checksums; download nothing."""
     from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.cli.console import say
+    from lipschitz_rnn.cli.console import program, say
     from lipschitz_rnn.data import verify
 
     status = verify(name, data_dir=data_dir)
@@ -41,6 +41,6 @@ def verify(name: Name, data_dir: DataDir = None) -> None:
         bad = ", ".join(file.name for file in status.files if not file.digest_ok)
         raise InputError(
             f"{name}: expected every file with its checksum, but not so {bad}. "
-            f"Try `lipschitz-rnn data get {name}`."
+            f"Try `{program()} data get {name}`."
         )
     say(f"{name}: {status.note or 'every file is right'}")

@@ -7,7 +7,7 @@ from lipschitz_rnn.cli.options import DataDir
 @app.command()
 def demo(data_dir: DataDir = None) -> None:
     """Train on MNIST, or on scikit-learn's digits if MNIST cannot be had."""
-    from lipschitz_rnn.cli.console import say, warn
+    from lipschitz_rnn.cli.console import program, say, warn
     from lipschitz_rnn.cli.launch import default_run_dir, launch
     from lipschitz_rnn.data import DataUnavailableError, get
     from lipschitz_rnn.experiments import load_preset, train_run
@@ -15,7 +15,8 @@ def demo(data_dir: DataDir = None) -> None:
     preset = "mnist-rows"
     try:
         say("looking for MNIST ...")
-        get("mnist", data_dir=data_dir, report=warn)
+        found = get("mnist", data_dir=data_dir, report=warn).files
+        say(f"MNIST, 70,000 handwritten digits, from {found[0].source}")
     except DataUnavailableError as error:
         warn(str(error))
         say("MNIST cannot be had: training on scikit-learn's 8x8 digits instead.")
@@ -26,11 +27,12 @@ def demo(data_dir: DataDir = None) -> None:
         run_dir,
         lambda display: train_run(config, run_dir, data_dir=data_dir, hooks=[display], report=warn),
     )
+    command = program()
     say(
-        "what to try next:\n"
-        f"  lipschitz-rnn evaluate {run_dir} --weights last\n"
-        f"  lipschitz-rnn train {preset} --set model.hidden_size=128 --seed 2\n"
-        f"  lipschitz-rnn train {preset} --set model.beta=1.0  (A and W skew-symmetric, but for "
-        "damping)\n"
-        "  lipschitz-rnn train smnist  (the published task, 784 steps of one pixel: takes long)"
+        "\nwhat to try next:\n"
+        f"  {command} evaluate {run_dir}\n"
+        f"  {command} train {preset} --set model.hidden_size=128 --seed 2\n"
+        f"  {command} train {preset} --set model.beta=1.0   # skew-symmetric, but for damping\n"
+        f"  {command} train smnist   # the published task, one pixel a step: takes hours\n"
+        f"  {command} --help"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lipschitz_rnn.cli.app import RunInterruptedError
-from lipschitz_rnn.cli.console import say
+from lipschitz_rnn.cli.console import program, say
 from lipschitz_rnn.cli.display import TrainingDisplay
 from lipschitz_rnn.cli.summary import print_summary
 from lipschitz_rnn.training import RunFolder, RunRecord
@@ -54,7 +54,7 @@ def launch(
     except KeyboardInterrupt:
         if not RunFolder(run_dir).config.exists():
             raise
-        command = f"lipschitz-rnn resume {shlex.quote(str(run_dir))}"
+        command = f"{program()} resume {shlex.quote(str(run_dir))}"
         raise RunInterruptedError(f"interrupted; go on with: {command}") from None
     print_summary(record)
     say(f"run folder: {run_dir}")

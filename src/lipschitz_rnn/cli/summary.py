@@ -7,9 +7,9 @@ from lipschitz_rnn.cli.console import make_console
 from lipschitz_rnn.training import RunRecord, WeightsResult
 
 _SPECTRA = {
-    "spectral_abscissa_a": "largest real part of eig(A)",
-    "spectral_abscissa_w": "largest real part of eig(W)",
-    "log_norm_a": "largest eigenvalue of sym(A)",
+    "spectral_abscissa_a": "largest real part, eigenvalues of A",
+    "spectral_abscissa_w": "largest real part, eigenvalues of W",
+    "log_norm_a": "largest eigenvalue of (A + A')/2",
 }
 
 
@@ -31,12 +31,15 @@ def print_summary(record: RunRecord) -> None:
         f"{environment['backend']}, {environment['instruction_set']}, "
         f"{environment['processor']}, {environment['threads']} of {environment['cores']} cores",
     )
+    console = make_console()
+    console.print(table)
+    spectra = Table("", "before training", "after", box=box.SIMPLE)
     for layer, before in record.before.items():
         suffix = f", layer {layer}" if len(record.before) > 1 else ""
         for key, label in _SPECTRA.items():
             after = record.after.get(layer, {}).get(key)
-            table.add_row(f"{label}{suffix}", f"{_number(before.get(key))} -> {_number(after)}")
-    make_console().print(table)
+            spectra.add_row(f"{label}{suffix}", _number(before.get(key)), _number(after))
+    console.print(spectra)
 
 
 def _result(result: WeightsResult) -> str:
