@@ -19,7 +19,9 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-NO_MODELS = {"data": {"nn", "ops", "linalg"}, "linalg": {"ops"}, "ops": {"linalg"}}
+ROOT_MODULE = "the root"  # re-exports nn and ops, and has the version
+LEVEL[ROOT_MODULE] = LEVEL["nn"]
+NO_MODELS = {"data": {"nn", "ops", "linalg", ROOT_MODULE}, "linalg": {"ops"}, "ops": {"linalg"}}
 
 
 def name_of(path):
@@ -36,7 +38,7 @@ def imported_rooms(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide which way they go"
             modules = [node.module or ""]
-            if node.module == "lipschitz_rnn":
+            if node.module == "lipschitz_rnn":  # the root re-exports from below `training`
                 modules = [f"lipschitz_rnn.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -44,8 +46,8 @@ def imported_rooms(tree):
             continue
         for module in modules:
             parts = module.split(".")
-            if parts[0] == "lipschitz_rnn" and len(parts) > 1 and parts[1] in LEVEL:
-                yield parts[1]
+            if parts[0] == "lipschitz_rnn":
+                yield parts[1] if len(parts) > 1 and parts[1] in LEVEL else ROOT_MODULE
 
 
 def test_every_room_has_a_layer():
@@ -97,3 +99,6 @@ def test_the_walk_sees_what_it_should():
     )
     for source in upward:
         assert list(imported_rooms(ast.parse(source))) == ["cli"]
+    assert list(imported_rooms(ast.parse("from lipschitz_rnn import LipschitzRNN"))) == [
+        ROOT_MODULE
+    ]

@@ -118,9 +118,42 @@ def test_alpha_scales_the_linear_term():
     assert_matches("field", cell.vector_field(x, h), 0.5 * h @ cell.weight_a.T + body)
 
 
-def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"LipschitzRNNCell: expected `input` of shape \(B, P\)"):
-        make()(randn(2, 4))
+def test_gradient_of_the_jacobian_reaches_the_weights():
+    cell, x, h = make(), randn(3), randn(4)
+    names, values = zip(*cell.named_parameters(), strict=True)
+
+    def run(*values):
+        parameters = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(
+            Jacobian(cell), {f"cell.{k}": v for k, v in parameters.items()}, (x, h)
+        )
+
+    assert torch.autograd.gradcheck(run, values)
+
+
+class Jacobian(torch.nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x, h):
+        return self.cell.jacobian(x, h)
+
+
+BAD = [
+    (lambda: (randn(2, 4),), r"`input` of shape \(B, P\) = \(\*, 3\), got \(2, 4\)"),
+    (lambda: (randn(4),), r"`input` of shape \(P,\) = \(3,\), got \(4,\)"),
+    (lambda: (randn(2, 3), randn(3, 4)), r"`hx` of shape \(B, H\) = \(2, 4\), got \(3, 4\)"),
+    (lambda: (randn(3), randn(1, 4)), r"`hx` of shape \(H,\) = \(4,\), got \(1, 4\)"),
+    (lambda: (randn(2, 3), None, randn(3).abs()), r"`dt` of shape \(B,\) = \(2,\), got \(3,\)"),
+    (lambda: (randn(2, 3), None, -1.0), "a finite `dt` >= 0, got -1.0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[b[1][:20] for b in BAD])
+def test_bad_input_is_named(arguments, message):
+    with pytest.raises(ValueError, match=f"LipschitzRNNCell: expected {message}"):
+        make()(*arguments())
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)

@@ -233,8 +233,10 @@ def test_gradient_reaches_input_and_initial_state_also_in_eval_mode(make):
 
 def test_functional_call(make):
     layer, input = make(), randn(7, 2, P)
-    zeros = {name: torch.zeros_like(p) for name, p in layer.named_parameters()}
-    output, _ = torch.func.functional_call(layer, zeros, (input,))
+    other = make()
+    parameters = dict(other.named_parameters())
+    output, _ = torch.func.functional_call(layer, parameters, (input,))
+    assert torch.equal(output, other(input)[0])
     assert not torch.allclose(output, layer(input)[0])
 
 
@@ -257,25 +259,29 @@ def test_flatten_parameters_can_be_called(make):
 
 
 BAD = {
-    "wrong input size": (lambda: (randn(7, 2, P + 1),), (ValueError, RuntimeError)),
-    "no batch and no time": (lambda: (randn(P),), (ValueError, RuntimeError)),
-    "four dimensions": (lambda: (randn(1, 7, 2, P),), (ValueError, RuntimeError)),
-    "no steps": (lambda: (randn(0, 2, P),), (ValueError, RuntimeError)),
-    "wrong batch of hx": (lambda: (randn(7, 2, P), randn(1, 3, H)), (ValueError, RuntimeError)),
-    "wrong layers of hx": (lambda: (randn(7, 2, P), randn(2, 2, H)), (ValueError, RuntimeError)),
-    "wrong size of hx": (lambda: (randn(7, 2, P), randn(1, 2, H + 1)), (ValueError, RuntimeError)),
-    "unbatched hx": (lambda: (randn(7, 2, P), randn(1, H)), (ValueError, RuntimeError)),
-    "batched hx": (lambda: (randn(7, P), randn(1, 2, H)), (ValueError, RuntimeError)),
-    "integers": (lambda: (torch.ones(7, 2, P).long(),), (TypeError, ValueError, RuntimeError)),
-    "wrong dtype": (lambda: (torch.ones(7, 2, P),), (TypeError, ValueError, RuntimeError)),
+    "wrong input size": lambda: (randn(7, 2, P + 1),),
+    "no batch and no time": lambda: (randn(P),),
+    "four dimensions": lambda: (randn(1, 7, 2, P),),
+    "no steps": lambda: (randn(0, 2, P),),
+    "wrong batch of hx": lambda: (randn(7, 2, P), randn(1, 3, H)),
+    "wrong layers of hx": lambda: (randn(7, 2, P), randn(2, 2, H)),
+    "wrong size of hx": lambda: (randn(7, 2, P), randn(1, 2, H + 1)),
+    "unbatched hx": lambda: (randn(7, 2, P), randn(1, H)),
+    "batched hx": lambda: (randn(7, P), randn(1, 2, H)),
+    "integers": lambda: (torch.ones(7, 2, P).long(),),
+    "wrong dtype": lambda: (torch.ones(7, 2, P),),
 }
 
 
-@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("case", BAD)
 def test_bad_input_raises(make, case):
-    arguments, errors = case
-    with pytest.raises(errors):
-        make()(*arguments())
+    """torch says RuntimeError here and there; from ours it comes only out of a cell of torch's."""
+    layer, arguments = make(), BAD[case]()
+    ours = isinstance(layer, RecurrentLayer) and not (
+        case == "wrong dtype" and isinstance(getattr(layer, "cells", [None])[0], nn.GRUCell)
+    )
+    with pytest.raises((TypeError, ValueError) if ours else (TypeError, ValueError, RuntimeError)):
+        layer(*arguments)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])

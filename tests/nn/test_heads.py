@@ -115,6 +115,42 @@ def test_dt_mask_and_state_reach_the_unit():
     assert_matches("with lengths", logits[:1], alone)
 
 
+@pytest.mark.parametrize("rnn", [LipschitzRNN, nn.LSTM], ids=lambda r: r.__name__)
+@pytest.mark.parametrize("per_feature", [False, True])
+def test_gaps_are_filled_before_the_encoder(rnn, per_feature):
+    """NaN in a gap reaches neither the logits nor the encoder's gradient; any unit will do."""
+    encoder = nn.Linear(5, 3, dtype=torch.float64)
+    model = SequenceClassifier(rnn(3, 6, dtype=torch.float64), 4, encoder=encoder)
+    input = randn(6, 2, 5)
+    mask = torch.rand(6, 2, 5) > 0.4 if per_feature else torch.rand(6, 2) > 0.4
+    mask[0] = True
+    full = mask if per_feature else mask.unsqueeze(-1).expand_as(input)
+    holes = torch.where(full, input, torch.tensor(float("nan")))
+    filled = input.clone()
+    for t in range(1, 6):
+        filled[t] = torch.where(full[t], input[t], filled[t - 1])
+    lengths = torch.tensor([6, 3])
+    logits = model(holes, mask=mask, lengths=lengths)
+    assert_matches("logits", logits, model(filled, lengths=lengths))
+    logits.sum().backward()
+    assert encoder.weight.grad.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")  # torch's
+def test_projected_lstm():
+    model = SequenceRegressor(nn.LSTM(3, 8, proj_size=4, bidirectional=True), 2)
+    assert model(torch.randn(6, 2, 3)).shape == (2, 2)
+
+
+def test_shared_dt_with_lengths():
+    rnn = LipschitzRNN(3, 5, dtype=torch.float64)
+    model, input, dt = SequenceClassifier(rnn, 4), randn(6, 2, 3), torch.rand(6).double()
+    logits = model(input, dt=dt, lengths=torch.tensor([4, 2]))
+    assert_matches("logits", logits[1], model(input[:2, 1], dt=dt[:2]))
+    number = model(input, dt=0.5, lengths=torch.tensor([4, 2]))
+    assert_matches("number", number[1], model(input[:2, 1], dt=0.5))
+
+
 def test_dropout_before_the_head():
     model = SequenceClassifier(LipschitzRNN(3, 50), 4, dropout=0.5)
     input = torch.randn(6, 2, 3)
@@ -134,6 +170,11 @@ def test_dropout_before_the_head():
 def test_bad_lengths(options, message):
     with pytest.raises(ValueError, match=f"SequenceClassifier: expected .*{message}"):
         SequenceClassifier(LipschitzRNN(3, 5), 4)(torch.randn(6, 2, 3), **options)
+
+
+def test_lengths_must_be_integers():
+    with pytest.raises(TypeError, match=r"expected integer `lengths`, got torch\.float32"):
+        SequenceClassifier(LipschitzRNN(3, 5), 4)(torch.randn(6, 2, 3), lengths=torch.ones(2))
 
 
 def test_lengths_and_packing_exclude_each_other():

@@ -134,9 +134,14 @@ def test_matrix_must_be_square():
         SymmetricSkew()(torch.ones(2, 3))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str
+)
 def test_learned_scalars_start_where_they_are_told_and_stay_inside(dtype):
     scheme = SymmetricSkew(0.75, 0.001, trainable=("beta", "gamma"), dtype=dtype)
+    kept = torch.promote_types(dtype, torch.float32)
+    assert {p.dtype for p in scheme.parameters()} == {kept}
+    dtype = kept
     # softplus and its inverse at 0.001 lose what log(0.001) loses: 7 units of eps
     assert abs(scheme.beta.item() - 0.75) < 8 * torch.finfo(dtype).eps
     assert abs(scheme.gamma.item() / 0.001 - 1) < 16 * torch.finfo(dtype).eps

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from matching import assert_matches
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
-from lipschitz_rnn.nn import LipschitzRNN
+from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, RecurrentLayer
 from lipschitz_rnn.ops import lipschitz_scan
 
 
@@ -105,6 +105,80 @@ def test_layouts_of_dt():
     both = torch.rand(7, 2, dtype=torch.float64)
     got = first(input.transpose(0, 1), dt=both.T)[0]
     assert_matches("batch_first", got, layer(input, dt=both)[0].transpose(0, 1))
+
+
+def test_a_number_as_dt():
+    layer, input = make(), randn(7, 2, 3)
+    expected = layer(input, dt=torch.full((7, 2), 0.3, dtype=torch.float64))[0]
+    assert_matches("number", layer(input, dt=0.3)[0], expected)
+
+
+def test_dt_is_not_rounded():
+    """A float32 dt in a float64 layer, and a float32 dt in a bfloat16 stream."""
+    layer, input = make(), randn(7, 2, 3)
+    dt = torch.rand(7, 2)
+    assert_matches("states", layer(input, dt=dt)[0], layer(input, dt=dt.double())[0])
+    assert dt.double().ne(dt.bfloat16()).any()
+    half, hx = make(dtype=torch.bfloat16), torch.randn(1, 2, 5)
+    x = torch.randn(2, 3, dtype=torch.bfloat16)
+    _, state = half.step(x, hx, dt[0])
+    wide = make(dtype=torch.float32)
+    wide.load_state_dict({k: v.float() for k, v in half.state_dict().items()})
+    with torch.no_grad():  # W and A are computed from M in bfloat16: take them from there
+        for name in ("weight_hh_l0", "weight_a_l0"):
+            setattr(wide, name, getattr(half, name).float())
+    assert_matches("step", state, wide(x.float()[None], hx, dt=dt[:1])[1], factor=32)
+
+
+@pytest.mark.parametrize("kind", ["decreasing", "nan"])
+def test_what_pads_dt_is_not_looked_at(kind):
+    """Padded time stamps give negative differences: a common thing, and harmless."""
+    layer, input = make(bidirectional=True), randn(7, 2, 3)
+    dt = torch.rand(7, 2, dtype=torch.float64)
+    dt[3:, 1] = -1.0 if kind == "decreasing" else float("nan")
+    dt.requires_grad_()
+    output, h_n = layer(pack_padded_sequence(input, [7, 3]), dt=dt)
+    assert_matches("h_n", h_n[:, 1], layer(input[:3, 1], dt=dt[:3, 1].detach())[1])
+    output.data.sum().backward()
+    assert dt.grad.isfinite().all()
+    assert not dt.grad[3:, 1].any()
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
+
+
+def growing(kind):
+    """A unit that grows threefold a step, from zero not at all; ours, or made of cells."""
+    options = {"nonlinearity": "relu", "step_size": 1.0, "dtype": torch.float32}
+    layer = LipschitzRNN(1, 1, **options)
+    if kind == "cells":
+        layer = RecurrentLayer(LipschitzRNNCell(1, 1, **options))
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.fill_(2.0 if parameter.dim() == 2 else 0.0)
+    return layer
+
+
+@pytest.mark.parametrize("kind", ["layer", "cells"])
+def test_padding_never_spoils_a_gradient(kind):
+    """Integrated on, the padding would overflow, and 0 · inf is NaN."""
+    layer = growing(kind)
+    assert layer(torch.ones(200, 1, 1))[0].isinf().any()
+    _, h_n = layer(pack_sequence([torch.zeros(200, 1), torch.ones(2, 1)]))
+    h_n[0, 1].sum().backward()
+    alone = growing(kind)
+    alone(torch.ones(2, 1))[1].sum().backward()
+    for got, expected in zip(layer.parameters(), alone.parameters(), strict=True):
+        assert_matches("gradient", got.grad, expected.grad)
+
+
+def test_packed_dt_of_another_order_is_refused():
+    """The same batch sizes, but other sequences: silently mispaired if it passed."""
+    layer, pack = make(), lambda *n: pack_sequence([randn(k, 3) for k in n], enforce_sorted=False)
+    times = pack(2, 5)._replace(data=torch.ones(7).double())
+    with pytest.raises(ValueError, match="`dt` to be packed as `input` is"):
+        layer(pack(5, 2), dt=times)
+    assert layer(pack(2, 5), dt=times)[1].shape == (1, 2, 5)
+    with pytest.raises(ValueError, match="`dt` to be packed as `input` is"):
+        layer(randn(5, 2, 3), dt=times)
 
 
 def test_ones_and_zeros_as_dt():
@@ -260,13 +334,74 @@ def test_learned_scalars_follow_their_gradient(names):
     assert torch.autograd.gradcheck(run, raw)
 
 
+ALL_SCALARS = ("step_size", "alpha", "beta_a", "gamma_a", "beta_w", "gamma_w")
+
+
+def test_learned_scalars_in_forward_mode_in_float32():
+    """torch gives 0-dimensional tensors that meet Python numbers tangents in float64."""
+    layer = LipschitzRNN(3, 5, substeps=2, trainable=ALL_SCALARS)
+    double = LipschitzRNN(3, 5, substeps=2, trainable=ALL_SCALARS, dtype=torch.float64)
+    double.load_state_dict(layer.state_dict())
+    input = torch.randn(7, 2, 3)
+
+    def second(model, input):
+        parameters = {k: p.detach() for k, p in model.named_parameters()}
+        tangents = {k: torch.ones_like(p) for k, p in parameters.items()}
+
+        def loss(p):
+            return torch.func.functional_call(model, p, (input,))[0].square().mean()
+
+        return torch.func.jvp(torch.func.grad(loss), (parameters,), (tangents,))[1]
+
+    got, expected = second(layer, input), second(double, input.double())
+    for name in got:
+        assert got[name].dtype == torch.float32
+        # means over 70 numbers; second derivatives of exp and log lose a few digits more
+        assert_matches(name, got[name], expected[name], steps=70, factor=64)
+
+
+@pytest.mark.parametrize("options", [{"beta": 1.0}, {"trainable": ALL_SCALARS}], ids=str)
+def test_construction_without_memory(options):
+    """On meta and under FakeTensorMode; then materialised and reset, as skip_init does."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    layer = LipschitzRNN(3, 5, device="meta", **options)
+    assert "LipschitzRNN(3, 5" in repr(layer)
+    assert repr(layer.parametrizations)
+    with FakeTensorMode():
+        assert LipschitzRNN(3, 5, **options)(torch.ones(7, 2, 3))[0].shape == (7, 2, 5)
+    torch.manual_seed(0)
+    empty = layer.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in empty.parameters():
+            parameter.fill_(float("nan"))
+    empty.reset_parameters()
+    torch.manual_seed(0)
+    fresh = LipschitzRNN(3, 5, **options)
+    torch.manual_seed(0)
+    fresh.reset_parameters()
+    input = torch.randn(7, 2, 3)
+    assert_matches("output", empty(input)[0], fresh(input)[0])
+
+
+def test_reset_after_the_parametrisation_was_removed():
+    layer = LipschitzRNN(3, 64, beta=1.0, gamma=0.5)
+    torch.nn.utils.parametrize.remove_parametrizations(layer, "weight_hh_l0")
+    before = layer.weight_hh_l0.detach().clone()
+    layer.reset_parameters()
+    assert not torch.equal(layer.weight_hh_l0, before)
+    symmetric = (layer.weight_hh_l0 + layer.weight_hh_l0.T) / 2
+    assert_matches("symmetric part", symmetric, -0.5 * torch.eye(64))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_layer(dtype):
     layer = make(3, 5, 2, dtype=dtype, trainable=("step_size",))
     output, h_n = layer(torch.randn(7, 2, 3, dtype=dtype), dt=torch.rand(7, 2, dtype=dtype))
     assert output.dtype == h_n.dtype == dtype
     output.sum().backward()
-    assert {p.grad.dtype for p in layer.parameters()} == {dtype}
+    assert {p.grad.dtype for p in layer.parameters() if p.dim()} == {dtype}
+    assert {p.grad.dtype for p in layer.parameters() if not p.dim()} == {torch.float32}
 
 
 def test_autocast_leaves_the_layer_in_float32():
@@ -276,8 +411,10 @@ def test_autocast_leaves_the_layer_in_float32():
         got, _ = layer(input)
         from_half, _ = layer(input.bfloat16())
         got.sum().backward()
+        rounded, h_n = layer(input.bfloat16(), dt=torch.ones(50, 2))
     assert torch.equal(got, expected)
-    assert from_half.dtype == torch.float32 or from_half.dtype == torch.bfloat16
+    assert from_half.dtype == rounded.dtype == h_n.dtype == torch.float32
+    assert_matches("only the input is rounded", from_half, layer(input.bfloat16().float())[0])
     assert layer.weight_ih_l0.grad is not None
 
 
@@ -370,14 +507,23 @@ BAD_CALLS = [
     ({"dt": torch.ones(6).double()}, ValueError, r"`dt` of shape \(T,\) = \(7,\), got \(6,\)"),
     ({"dt": torch.ones(7, 2).long()}, TypeError, "floating-point `dt`"),
     ({"dt": -torch.ones(7, 2).double()}, ValueError, "Time stamps must not decrease"),
-    ({"mask": torch.ones(7, 2)}, TypeError, "boolean `mask`"),
+    ({"mask": torch.ones(7, 2)}, TypeError, "boolean tensor `mask`, .* got torch.float32"),
     ({"mask": torch.ones(7, 3).bool()}, ValueError, r"`mask` of shape \(T, B\) = \(7, 2\)"),
     (
         {"mask": torch.ones(7, 2, 4).bool()},
         ValueError,
         r"`mask` of shape \(T, B, P\) = \(7, 2, 3\)",
     ),
-    ({"hx": (torch.zeros(1, 2, 5),)}, TypeError, "`hx` to be one tensor"),
+    ({"mask": [True]}, TypeError, "boolean tensor `mask`, .* got list"),
+    ({"dt": [1.0]}, TypeError, "`dt` to be a number, got list"),
+    ({"dt": -1.0}, ValueError, "a finite `dt` >= 0, got -1.0"),
+    ({"dt": torch.tensor(float("nan")).expand(7)}, ValueError, "a finite `dt` >= 0"),
+    ({"hx": (torch.zeros(1, 2, 5).double(),)}, TypeError, "`hx` to be one tensor"),
+    (
+        {"hx": torch.zeros(1, 2, 6).double()},
+        ValueError,
+        r"`hx` of shape \(L\*D, B, H\) = \(1, 2, 5\)",
+    ),
     ({"hx": [1]}, TypeError, "expected `hx` to be a torch.Tensor"),
 ]
 
@@ -388,6 +534,11 @@ BAD_CALLS = [
 def test_bad_calls(options, error, message):
     with pytest.raises(error, match=message):
         make()(randn(7, 2, 3), **options)
+
+
+def test_wrong_dtype_names_the_input_and_the_remedy():
+    with pytest.raises(TypeError, match=r"`input` of the dtype of the weights.*Convert one"):
+        make()(torch.randn(7, 2, 3))
 
 
 def test_wrong_layout_is_told_the_remedy():

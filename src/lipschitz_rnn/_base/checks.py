@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,7 +67,7 @@ def require_in_range(
     remedy: str = "",
 ) -> None:
     """Raise ``ValueError`` unless the number is finite and in the range."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(_sentence(where, f"`{name}` to be a number", type(value).__name__))
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
@@ -128,13 +129,16 @@ def require_same_device(where: str, tensors: dict[str, Tensor]) -> None:
             raise ValueError(_sentence(where, expected, str(tensor.device)))
 
 
-def values_are_visible(tensor: Tensor) -> bool:
-    """Whether looking at the numbers costs nothing: plain eager mode on the CPU."""
-    # On an accelerator a look forces a synchronisation; under a compiler, a fake tensor or a
-    # functorch transform there is nothing to look at. Value checks are skipped there.
+def values_exist(tensor: Tensor) -> bool:
+    """Whether there are numbers to look at: not on ``meta``, nor fake, compiled or transformed."""
     return (
-        tensor.device.type == "cpu"
+        tensor.device.type != "meta"
         and type(tensor) in (Tensor, torch.nn.Parameter)
         and not torch.compiler.is_compiling()
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
     )
+
+
+def values_are_visible(tensor: Tensor) -> bool:
+    """Whether looking at the numbers costs nothing: on an accelerator it would wait for them."""
+    return tensor.device.type == "cpu" and values_exist(tensor)

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_positive_int, require_shape
 from lipschitz_rnn._base.typing import Device
+from lipschitz_rnn.nn.layout import step_time
 from lipschitz_rnn.nn.unit import (
     UnitOptions,
-    as_names,
     register_unit,
     reset_unit,
     scan_unit,
     unit_field,
 )
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
+from lipschitz_rnn.ops.call import LOW_PRECISION
 
 
 class LipschitzRNNCell(nn.Module):
@@ -102,27 +103,29 @@ class LipschitzRNNCell(nn.Module):
         require_positive_int("LipschitzRNNCell", "hidden_size", hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.options = UnitOptions(
-            beta_a=beta if beta_a is None else beta_a,
-            gamma_a=gamma if gamma_a is None else gamma_a,
-            beta_w=beta if beta_w is None else beta_w,
-            gamma_w=gamma if gamma_w is None else gamma_w,
+        self.options = UnitOptions.make(
+            "LipschitzRNNCell",
+            beta=beta,
+            gamma=gamma,
+            beta_a=beta_a,
+            gamma_a=gamma_a,
+            beta_w=beta_w,
+            gamma_w=gamma_w,
             step_size=step_size,
             method=method,
             substeps=substeps,
             nonlinearity=nonlinearity,
             alpha=alpha,
             gated=gated,
-            trainable=as_names("LipschitzRNNCell", trainable),
+            trainable=trainable,
             init_std=init_std,
             bias=bias,
         )
-        self.options.check("LipschitzRNNCell")
         register_unit(self, "", input_size, hidden_size, self.options, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the paper's initial values; learned scalars keep theirs."""
+        """Draw the paper's initial values; learned scalars start again."""
         reset_unit(self, "", self.input_size, self.options)
 
     def forward(
@@ -136,22 +139,32 @@ class LipschitzRNNCell(nn.Module):
             dt: The step is ``step_size * dt``: a number, or (B,).
 
         Returns:
-            The next state, shape of ``hx``. In float16 and bfloat16 pass a float32 ``hx`` to
-            accumulate in full precision.
+            The next state, shape and dtype of ``hx``. For an input in half precision the default
+            one is float32, since what is lost in 8 bits would be lost at every step.
 
         Raises:
             ValueError: If a shape does not fit.
         """
+        self._check(input, hx)
         if input.dim() == 1:
             h = None if hx is None else hx.unsqueeze(0)
             return self.forward(input.unsqueeze(0), h, dt).squeeze(0)
-        where = type(self).__name__.removeprefix("Parametrized")
-        require_shape(where, "input", input, (None, self.input_size), "(B, P)")
         if hx is None:
-            hx = input.new_zeros(input.shape[0], self.hidden_size)
+            # in half precision the state is carried in float32: see lipschitz_scan
+            dtype = torch.float32 if input.dtype in LOW_PRECISION else input.dtype
+            hx = input.new_zeros(input.shape[0], self.hidden_size, dtype=dtype)
         if dt is not None:
-            dt = torch.as_tensor(dt, dtype=hx.dtype, device=hx.device).unsqueeze(0)
+            dt = step_time("LipschitzRNNCell", dt, input).unsqueeze(0)
         return scan_unit(self, "", self.options, input.unsqueeze(0), hx, dt).squeeze(0)
+
+    def _check(self, input: Tensor, hx: Tensor | None) -> None:
+        where, batched = "LipschitzRNNCell", input.dim() != 1
+        batch: tuple[int | None, ...] = (None,) if batched else ()
+        letters = ("(B, P)", "(B, H)") if batched else ("(P,)", "(H,)")
+        require_shape(where, "input", input, (*batch, self.input_size), letters[0])
+        if hx is not None:
+            batch = (input.shape[0],) if batched else ()
+            require_shape(where, "hx", hx, (*batch, self.hidden_size), letters[1])
 
     def vector_field(self, input: Tensor, hx: Tensor) -> Tensor:
         """Right-hand side dh/dt for a held input: α A h + σ(W h + U x + b), times the gate if any.
@@ -163,6 +176,7 @@ class LipschitzRNNCell(nn.Module):
         Returns:
             dh/dt in the units of ``hx`` per unit of time, shape of ``hx``.
         """
+        self._check(input, hx)
         if input.dim() == 1:
             return self.vector_field(input.unsqueeze(0), hx.unsqueeze(0)).squeeze(0)
         return unit_field(self, "", self.options, input, hx)

@@ -6,12 +6,15 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
+from lipschitz_rnn.nn.layout import read_input, read_mask
+from lipschitz_rnn.nn.missing import fill_missing
 from lipschitz_rnn.nn.state import State
 
 
 def _width(rnn: nn.Module) -> int:
-    """Features of a recurrent layer's output."""
-    return int(rnn.hidden_size) * (2 if rnn.bidirectional else 1)  # type: ignore[arg-type]
+    """Features of a recurrent layer's output; torch's LSTM may project them."""
+    size = getattr(rnn, "proj_size", 0) or rnn.hidden_size
+    return int(size) * (2 if rnn.bidirectional else 1)  # type: ignore[arg-type]
 
 
 class SequenceRegressor(nn.Module):
@@ -88,7 +91,7 @@ class SequenceRegressor(nn.Module):
         input: Tensor | PackedSequence,
         hx: State | None = None,
         *,
-        dt: Tensor | PackedSequence | None = None,
+        dt: float | Tensor | PackedSequence | None = None,
         mask: Tensor | PackedSequence | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor | PackedSequence:
@@ -98,20 +101,23 @@ class SequenceRegressor(nn.Module):
             input: The sequences.
             hx: Initial state of ``rnn``.
             dt: Time steps, for an ``rnn`` that takes them.
-            mask: Which inputs were observed, for an ``rnn`` that takes it.
+            mask: Which inputs were observed; the others are filled before the encoder sees them, as
+                ``rnn.missing`` says, or held for an ``rnn`` without that attribute.
             lengths: Valid steps of each sequence of a padded batch, at least 1.
 
         Returns:
             The answers. With ``every_step`` and ``lengths`` those of padded steps are zero.
 
         Raises:
-            ValueError: If ``lengths`` does not fit the input.
+            TypeError: If ``lengths`` are not integers.
+            ValueError: If ``lengths`` or ``mask`` does not fit the input.
         """
-        options = {k: v for k, v in (("dt", dt), ("mask", mask)) if v is not None}
+        if mask is not None:
+            input = self._fill(input, mask)
         encoded = self._encode(input)
         if lengths is not None:
-            encoded, options = self._pack(encoded, lengths, options)
-        output, h_n = self.rnn(encoded, hx, **options)
+            encoded, dt = self._pack(encoded, lengths, dt)
+        output, h_n = self.rnn(encoded, hx) if dt is None else self.rnn(encoded, hx, dt=dt)
         if not self.every_step:
             return self._answer(self._last(h_n))
         if not isinstance(output, PackedSequence):
@@ -123,12 +129,21 @@ class SequenceRegressor(nn.Module):
         steps = input.shape[1 if first else 0]  # type: ignore[union-attr]
         return pad_packed_sequence(answers, batch_first=first, total_length=steps)[0]
 
+    def _fill(
+        self, input: Tensor | PackedSequence, mask: Tensor | PackedSequence
+    ) -> Tensor | PackedSequence:
+        where, first = type(self).__name__, bool(self.rnn.batch_first)
+        layout, values = read_input(where, input, input.data.shape[-1], first)
+        mask = read_mask(layout, mask, values)
+        return layout.output(fill_missing(values, mask, getattr(self.rnn, "missing", "hold")))
+
     def _pack(
         self,
         input: Tensor | PackedSequence,
         lengths: Tensor,
-        options: dict[str, Tensor | PackedSequence],
-    ) -> tuple[PackedSequence, dict[str, Tensor | PackedSequence]]:
+        dt: float | Tensor | PackedSequence | None,
+    ) -> tuple[PackedSequence, float | Tensor | PackedSequence | None]:
+        """Pack a padded batch, and ``dt`` with it if it has a batch axis."""
         where, first = type(self).__name__, bool(self.rnn.batch_first)
         if isinstance(input, PackedSequence) or input.dim() != 3:
             raise ValueError(
@@ -136,21 +151,20 @@ class SequenceRegressor(nn.Module):
             )
         batch, steps = input.shape[:2] if first else (input.shape[1], input.shape[0])
         lengths = torch.as_tensor(lengths, device="cpu")
+        if lengths.is_floating_point():
+            raise TypeError(f"{where}: expected integer `lengths`, got {lengths.dtype}.")
         require_shape(where, "lengths", lengths, (batch,), "(B,)")
         if batch and not (int(lengths.min()) >= 1 and int(lengths.max()) <= steps):
             raise ValueError(
                 f"{where}: expected `lengths` between 1 and {steps}, got values from "
                 f"{int(lengths.min())} to {int(lengths.max())}."
             )
-
-        def pack(value: Tensor) -> PackedSequence:
-            return pack_padded_sequence(value, lengths, first, enforce_sorted=False)
-
-        packed = {
-            name: pack(value) if isinstance(value, Tensor) and value.dim() > 1 else value
-            for name, value in options.items()
-        }
-        return pack(input), packed
+        packed = pack_padded_sequence(input, lengths, first, enforce_sorted=False)
+        if isinstance(dt, Tensor) and dt.dim() == 2:
+            dt = pack_padded_sequence(dt, lengths, first, enforce_sorted=False)
+        elif isinstance(dt, Tensor) and dt.dim() == 1:
+            dt = dt[: packed.batch_sizes.shape[0]]  # padding that no sequence reaches is dropped
+        return packed, dt
 
 
 class SequenceClassifier(SequenceRegressor):

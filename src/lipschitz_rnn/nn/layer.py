@@ -1,6 +1,5 @@
 """Any cell over whole sequences, with the contract of ``torch.nn.RNN`` and what it lacks."""
 
-import inspect
 import warnings
 from collections.abc import Sequence
 
@@ -18,14 +17,16 @@ from lipschitz_rnn._base.checks import (
 )
 from lipschitz_rnn.nn.layout import (
     Layout,
-    last_valid,
     read_input,
     read_mask,
     read_times,
     reverse,
+    step_time,
 )
 from lipschitz_rnn.nn.missing import MISSING, fill_missing
 from lipschitz_rnn.nn.state import State, map_state, output_of, stack_states
+from lipschitz_rnn.nn.unroll import takes_dt, unroll
+from lipschitz_rnn.ops.call import LOW_PRECISION, autocast_is_on
 
 
 class RecurrentLayer(nn.Module):
@@ -98,7 +99,7 @@ class RecurrentLayer(nn.Module):
             missing=missing,
         )
         self.cells = nn.ModuleList(cells)
-        self._takes_dt = ["dt" in inspect.signature(one.forward).parameters for one in cells]
+        self._takes_dt = [takes_dt(one) for one in cells]
         for index, one in enumerate(cells):
             expected = self._input_size_of(index // directions), self.hidden_size
             got = one.input_size, one.hidden_size
@@ -154,24 +155,31 @@ class RecurrentLayer(nn.Module):
     def _input_size_of(self, layer: int) -> int:
         return self.input_size if layer == 0 else self.hidden_size * self.num_directions
 
-    def _scan(self, index: int, input: Tensor, state: State | None, dt: Tensor | None) -> State:
-        """All states of one layer and direction, (T, B, H) each, from a time-major input."""
-        cell, states = self.cells[index], []
+    def _scan(
+        self,
+        index: int,
+        input: Tensor,
+        state: State | None,
+        dt: Tensor | None,
+        valid: Tensor | None,
+    ) -> State:
+        """All states of one layer and direction, (T, B, H) each; arguments as in ``unroll``."""
+        cell = self.cells[index]
         if dt is not None and not self._takes_dt[index]:
             raise TypeError(
                 f"{self._where}: expected a cell whose forward takes `dt` for irregular time, got "
                 f"{type(cell).__name__}."
             )
-        times = None if dt is None else dt.view(len(dt), -1).expand(input.shape[:2]).unbind(0)
-        for t, x in enumerate(input.unbind(0)):
-            state = cell(x, state) if times is None else cell(x, state, dt=times[t])
-            states.append(state)
-        return stack_states(states)
+        return unroll(cell, input, state, dt, valid)
 
     def _run(
-        self, input: Tensor, states: list[State | None], dt: Tensor | None, lengths: Tensor | None
+        self, input: Tensor, states: list[State | None], dt: Tensor | None, layout: Layout
     ) -> tuple[Tensor, State]:
         """Layers and directions over a time-major batch: outputs (T, B, D·H) and final states."""
+        lengths, valid = layout.lengths, layout.valid(len(input), input.device)
+        # a float32 state of a half-precision layer is rounded on output; under autocast all stays
+        rounded = input.dtype in LOW_PRECISION and not autocast_is_on(input.device)
+        dtype = input.dtype if rounded else None
         finals: list[State] = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -183,9 +191,9 @@ class RecurrentLayer(nn.Module):
                 if direction:
                     x = reverse(input, lengths)
                     step = None if dt is None else reverse(dt, lengths)
-                scanned = self._scan(index, x, states[index], step)
-                finals.append(map_state(lambda s: last_valid(s, lengths), scanned))
-                output = output_of(scanned).to(input.dtype)
+                scanned = self._scan(index, x, states[index], step, valid)
+                finals.append(map_state(lambda s: s[-1], scanned))
+                output = output_of(scanned).to(dtype) if dtype else output_of(scanned)
                 outputs.append(reverse(output, lengths) if direction else output)
             input = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
         return input, stack_states(finals)
@@ -198,6 +206,7 @@ class RecurrentLayer(nn.Module):
         for part in (hx,) if isinstance(hx, Tensor) else hx:
             require_tensor(self._where, "hx", part)
             shape = (count, batch, None) if layout.batched else (count, None)
+            shape = (*shape[:-1], self.hidden_size)
             letters = "(L*D, B, H)" if layout.batched else "(L*D, H)"
             require_shape(self._where, "hx", part, shape, letters)
         parts = map_state(layout.state_in, hx)
@@ -210,7 +219,7 @@ class RecurrentLayer(nn.Module):
         input: Tensor | PackedSequence,
         hx: State | None = None,
         *,
-        dt: Tensor | PackedSequence | None = None,
+        dt: float | Tensor | PackedSequence | None = None,
         mask: Tensor | PackedSequence | None = None,
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run the layer over a batch of sequences.
@@ -219,7 +228,8 @@ class RecurrentLayer(nn.Module):
             input: The sequences.
             hx: Initial state; zero if None.
             dt: For how long each input is held, in multiples of the step size: the time from this
-                observation to the next. Finite and not negative; 0 leaves the state as it is.
+                observation to the next. Finite and not negative; 0 leaves the state as it is. A
+                number holds for all.
             mask: Which inputs were observed. A missing one is filled in the order of time, for the
                 reverse direction too, and what stands in its place is not looked at.
 
@@ -233,11 +243,10 @@ class RecurrentLayer(nn.Module):
         layout, values = read_input(self._where, input, self.input_size, self.batch_first)
         if mask is not None:
             values = fill_missing(values, read_mask(layout, mask, values), self.missing)
-        times = None if dt is None else read_times(layout, dt, values)
-        if times is not None and times.dim() == 1 and layout.lengths is not None:
-            times = times.unsqueeze(1).expand(values.shape[:2])  # each sample ends at its own time
+        valid = layout.valid(len(values), values.device)
+        times = None if dt is None else read_times(layout, dt, values, valid)
         states = self._split_state(hx, layout, values.shape[1])
-        output, h_n = self._run(values, states, times, layout.lengths)
+        output, h_n = self._run(values, states, times, layout)
         return layout.output(output), map_state(layout.state_out, h_n)
 
     def step(
@@ -261,6 +270,7 @@ class RecurrentLayer(nn.Module):
                 f"{self._where}.step: expected a layer with bidirectional=False, got True. "
                 "The reverse direction needs the future."
             )
+        require_tensor(f"{self._where}.step", "input", input)
         batched = input.dim() != 1
         shape, letters = (
             ((None, self.input_size), "(B, P)") if batched else ((self.input_size,), "(P,)")
@@ -269,9 +279,9 @@ class RecurrentLayer(nn.Module):
         layout = Layout(self._where, False, batched=batched)
         values = (input if batched else input.unsqueeze(0)).unsqueeze(0)  # (1, B, P)
         if dt is not None:
-            dt = torch.as_tensor(dt, dtype=input.dtype, device=input.device).unsqueeze(0)
+            dt = step_time(f"{self._where}.step", dt, values[0]).unsqueeze(0)
         states = self._split_state(state, layout, values.shape[1])
-        output, h_n = self._run(values, states, dt, None)
+        output, h_n = self._run(values, states, dt, layout)
         output = output.squeeze(0)
         return output if batched else output.squeeze(0), map_state(layout.state_out, h_n)
 

@@ -1,12 +1,18 @@
 """What callers hand a sequence layer, as one time-major batch, and back."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from lipschitz_rnn._base.checks import require_floating, require_shape
+from lipschitz_rnn._base.checks import (
+    require_floating,
+    require_in_range,
+    require_shape,
+    values_are_visible,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,12 @@ class Layout:
     packed: PackedSequence | None = None
     lengths: Tensor | None = None
 
+    def valid(self, steps: int, device: torch.device) -> Tensor | None:
+        """Which steps are not padding, (T, B); None if none is."""
+        if self.lengths is None:
+            return None
+        return torch.arange(steps, device=device).unsqueeze(1) < self.lengths.to(device)
+
     def to_time_major(self, value: Tensor | PackedSequence) -> Tensor:
         """(T, B, ...) in the order of the batch inside, from what the caller handed in."""
         if isinstance(value, PackedSequence):
@@ -46,7 +58,7 @@ class Layout:
             shape = tuple(sizes[axis] for axis in axes)
             letters = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
             require_shape(self.where, name, value, shape, letters)
-        elif self.packed is None or not torch.equal(value.batch_sizes, self.packed.batch_sizes):
+        elif self.packed is None or _lengths(value) != _lengths(self.packed):
             raise ValueError(
                 f"{self.where}: expected `{name}` to be packed as `input` is, got a PackedSequence "
                 "of other lengths, or with an input that is not packed."
@@ -118,22 +130,64 @@ def read_input(
     return layout, input
 
 
-def read_times(layout: Layout, dt: Tensor | PackedSequence, input: Tensor) -> Tensor:
-    """``dt`` as (T, B), or (T,) if it is shared by the batch."""
-    require_floating(layout.where, "dt", dt.data)
+def _lengths(packed: PackedSequence) -> list[int]:
+    """Steps of each sequence, in the caller's order."""
+    return pad_packed_sequence(packed)[1].tolist()
+
+
+def read_times(
+    layout: Layout, dt: float | Tensor | PackedSequence, input: Tensor, valid: Tensor | None
+) -> Tensor:
+    """``dt`` as (T,) or (T, B); zero where the input is padding, whatever stands there."""
     steps, batch = input.shape[:2]
+    if not isinstance(dt, (Tensor, PackedSequence)):
+        dt = number_as_time(layout.where, dt, input).expand(steps)
+    require_floating(layout.where, "dt", dt.data)
     if isinstance(dt, Tensor) and dt.dim() == 1:
         require_shape(layout.where, "dt", dt, (steps,), "(T,)")
-        return dt
-    return layout.read("dt", dt, {"T": steps, "B": batch})
+    else:
+        dt = layout.read("dt", dt, {"T": steps, "B": batch})
+    if valid is not None:
+        dt = dt.unsqueeze(1) if dt.dim() == 1 else dt
+        dt = torch.where(valid, dt, torch.zeros_like(dt))
+    require_time(layout.where, dt)
+    return dt
+
+
+def number_as_time(where: str, dt: float, input: Tensor) -> Tensor:
+    """A number as a scalar tensor of at least single precision."""
+    require_in_range(where, "dt", dt, 0)
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    return torch.tensor(float(dt), dtype=dtype, device=input.device)
+
+
+def require_time(where: str, dt: Tensor) -> None:
+    """Raise ``ValueError`` for times that run backwards or are no numbers, if that can be seen."""
+    if values_are_visible(dt) and not bool(((dt >= 0) & (dt < math.inf)).all()):
+        raise ValueError(
+            f"{where}: expected a finite `dt` >= 0, got values from {dt.min().item()} to "
+            f"{dt.max().item()}. Time stamps must not decrease."
+        )
+
+
+def step_time(where: str, dt: float | Tensor, input: Tensor) -> Tensor:
+    """``dt`` of a single step for a batch (B, P): a scalar tensor or (B,)."""
+    if not isinstance(dt, Tensor):
+        return number_as_time(where, dt, input)
+    require_floating(where, "dt", dt)
+    if dt.dim():
+        require_shape(where, "dt", dt, (input.shape[0],), "(B,)")
+    require_time(where, dt)
+    return dt
 
 
 def read_mask(layout: Layout, mask: Tensor | PackedSequence, input: Tensor) -> Tensor:
     """``mask`` as (T, B) or (T, B, P)."""
-    if mask.data.dtype != torch.bool:
+    dtype = mask.data.dtype if isinstance(mask, (Tensor, PackedSequence)) else type(mask).__name__
+    if dtype != torch.bool:
         raise TypeError(
-            f"{layout.where}: expected a boolean `mask`, True where a value is observed, got "
-            f"{mask.data.dtype}."
+            f"{layout.where}: expected a boolean tensor `mask`, True where a value is observed, "
+            f"got {dtype}."
         )
     sizes = {"T": input.shape[0], "B": input.shape[1]}
     batch_axes = 1 if isinstance(mask, PackedSequence) or not layout.batched else 2
@@ -151,11 +205,3 @@ def reverse(value: Tensor, lengths: Tensor | None) -> Tensor:
     index = torch.where(steps < ends, ends - 1 - steps, steps)  # (T, B); padding stays in place
     index = index.view(*index.shape, *(1,) * (value.dim() - 2)).expand_as(value)
     return value.gather(0, index)
-
-
-def last_valid(states: Tensor, lengths: Tensor | None) -> Tensor:
-    """The state after each sample's last step, (B, H), from all of them, (T, B, H)."""
-    if lengths is None:
-        return states[-1]
-    ends = lengths.to(states.device) - 1
-    return states[ends, torch.arange(states.shape[1], device=states.device)]

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lipschitz_rnn._base.checks import require_choice, require_in_range, require_square
+from lipschitz_rnn._base.checks import (
+    require_choice,
+    require_in_range,
+    require_square,
+    values_exist,
+)
 from lipschitz_rnn._base.typing import Device
 
 
@@ -18,8 +23,9 @@ class UnreachableMatrixError(NotImplementedError, ValueError):
     """
 
 
-def _number(scalar: float | Tensor) -> float:
-    return scalar.detach().item() if isinstance(scalar, Tensor) else scalar
+def _as_matrix(scalar: float | Tensor, m: Tensor) -> float | Tensor:
+    """A learned scalar as a (1, 1) matrix of the dtype of ``m``; a fixed one as it is."""
+    return scalar.to(m.dtype).reshape(1, 1) if isinstance(scalar, Tensor) else scalar
 
 
 class UnitInterval(nn.Module):
@@ -31,13 +37,15 @@ class UnitInterval(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """Map the free parameter into (0, 1)."""
-        margin = torch.finfo(r.dtype).eps
-        return margin + (1 - 2 * margin) * torch.sigmoid(r)
+        margin = torch.full_like(r, torch.finfo(r.dtype).eps)
+        return torch.lerp(margin, 1 - margin, torch.sigmoid(r))
 
     def right_inverse(self, x: Tensor) -> Tensor:
         """Find the free parameter of ``x``."""
         margin = torch.finfo(x.dtype).eps
-        require_in_range("UnitInterval", "value", _number(x), 0, 1, open_low=True, open_high=True)
+        if values_exist(x):
+            value = x.detach().item()
+            require_in_range("UnitInterval", "value", value, 0, 1, open_low=True, open_high=True)
         return torch.logit((x - margin) / (1 - 2 * margin), eps=margin)
 
 
@@ -50,11 +58,15 @@ class Positive(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         """Map the free parameter to a positive number."""
-        return nn.functional.softplus(r) + torch.finfo(r.dtype).tiny
+        # a tensor, not a number: see `_step_sizes` in ops/reference.py
+        return nn.functional.softplus(r) + torch.full_like(r, torch.finfo(r.dtype).tiny)
 
     def right_inverse(self, x: Tensor) -> Tensor:
         """Find the free parameter of ``x``."""
-        require_in_range("Positive", "value", _number(x), 0, open_low=True)
+        if values_exist(x):
+            require_in_range("Positive", "value", x.detach().item(), 0, open_low=True)
+        tiny = torch.finfo(x.dtype).tiny
+        x = (x - tiny).clamp(min=tiny)
         return x + torch.log(-torch.expm1(-x))
 
 
@@ -68,6 +80,8 @@ def register_scalar(
     dtype: torch.dtype | None = None,
 ) -> None:
     """Give ``module`` a learned scalar ``name`` that starts at ``value`` and keeps a constraint."""
+    if dtype in (torch.float16, torch.bfloat16):
+        dtype = torch.float32  # a small number, or a small update of it, would be lost
     parameter = nn.Parameter(torch.tensor(value, device=device, dtype=dtype))
     module.register_parameter(name, parameter)
     if constraint is not None:
@@ -90,7 +104,7 @@ class SymmetricSkew(nn.Module):
         trainable: Any of ``"beta"`` and ``"gamma"``: learned from the given value on, kept inside
             (0, 1) by a sigmoid and above 0 by a softplus.
         device: Of the learned scalars.
-        dtype: Of the learned scalars.
+        dtype: Of the learned scalars; float32 where it is half precision.
 
     Shape:
         - forward and right_inverse: (N, N) to (N, N).
@@ -145,8 +159,9 @@ class SymmetricSkew(nn.Module):
         """Map the free matrix M to S."""
         require_square("SymmetricSkew", "m", m)
         # (1-β)(M + Mᵀ) + β(M - Mᵀ) = M + (1-2β)Mᵀ; exactly skew at β=1, symmetric at β=0
+        beta, gamma = _as_matrix(self.beta, m), _as_matrix(self.gamma, m)
         eye = torch.eye(m.shape[0], dtype=m.dtype, device=m.device)
-        return m + (1 - 2 * self.beta) * m.mT - self.gamma * eye
+        return m + (1 - 2 * beta) * m.mT - gamma * eye
 
     def right_inverse(self, a: Tensor) -> Tensor:
         """Find the free matrix M that ``forward`` maps to ``a``.
@@ -163,18 +178,29 @@ class SymmetricSkew(nn.Module):
             UnreachableMatrixError: If β = 0 or 1 and ``a`` is not of the form the scheme produces.
         """
         require_square("SymmetricSkew", "a", a)
-        beta, gamma = _number(self.beta), _number(self.gamma)
+        beta, gamma = _as_matrix(self.beta, a), _as_matrix(self.gamma, a)
         shifted = a + gamma * torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
         symmetric, skew = (shifted + shifted.mT) / 2, (shifted - shifted.mT) / 2
-        if 0 < beta < 1:
+        if isinstance(beta, Tensor) or 0 < beta < 1:
             return symmetric / (2 * (1 - beta)) + skew / (2 * beta)
+        return self._one_part(symmetric, skew, shifted)
+
+    def _one_part(self, symmetric: Tensor, skew: Tensor, shifted: Tensor) -> Tensor:
+        """The free matrix for β at an end, where one of the two parts must vanish."""
+        beta = self.beta
+        if not values_exist(shifted):
+            raise UnreachableMatrixError(
+                "SymmetricSkew: expected a matrix whose values can be read to assign a weight "
+                f"with beta={beta}, got one on {shifted.device}."
+            )
         kept, lost, form = (
             (skew, symmetric, "skew-symmetric") if beta == 1 else (symmetric, skew, "symmetric")
         )
         # what is lost must be rounding: a few units in the last place of the largest entry
-        distance = float(lost.abs().max()) if lost.numel() else 0.0
-        scale = float(shifted.abs().max()) if lost.numel() else 0.0
-        if not distance <= 4 * torch.finfo(a.dtype).eps * (scale + gamma):
+        distance = lost.detach().abs().max().item() if lost.numel() else 0.0
+        scale = shifted.detach().abs().max().item() if lost.numel() else 0.0
+        rounding = 4 * torch.finfo(shifted.dtype).eps * (scale + float(self.gamma))
+        if not distance <= rounding:
             raise UnreachableMatrixError(
                 f"SymmetricSkew: expected a {form} matrix minus gamma*I to assign a weight with "
                 f"beta={beta}, got one that is {distance:.3g} off. Construct with 0 < beta < 1, "
@@ -184,4 +210,12 @@ class SymmetricSkew(nn.Module):
 
     def extra_repr(self) -> str:
         """The scalars, as the constructor takes them."""
-        return f"beta={_number(self.beta):g}, gamma={_number(self.gamma):g}"
+        parts = []
+        for name in ("beta", "gamma"):
+            scalar = getattr(self, name)
+            learned = isinstance(scalar, Tensor)
+            shown = "learned" if learned else f"{scalar:g}"
+            if learned and values_exist(scalar.detach()):
+                shown = f"{scalar.detach().item():g} (learned)"
+            parts.append(f"{name}={shown}")
+        return ", ".join(parts)

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lipschitz_rnn._base.checks import require_shape
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.layer import RecurrentLayer
 from lipschitz_rnn.nn.state import State
-from lipschitz_rnn.nn.unit import UnitOptions, as_names, register_unit, reset_unit, scan_unit
+from lipschitz_rnn.nn.unit import UnitOptions, register_unit, reset_unit, scan_unit
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.call import LOW_PRECISION
 
@@ -50,7 +49,8 @@ class LipschitzRNN(RecurrentLayer):
             :math:`\mathrm{sigmoid}(W h + U_g x + b_g)`.
         trainable: Scalars to learn in each layer and direction, any of ``"step_size"``,
             ``"alpha"``, ``"beta_a"``, ``"gamma_a"``, ``"beta_w"``, ``"gamma_w"``. β stays inside
-            (0, 1), γ and ε above 0.
+            (0, 1), γ and ε above 0. Their free parameters live on another scale (logit, inverse
+            softplus): keep them out of weight decay.
         init_std: Free matrices start normal with standard deviation ``init_std / H``; U and b as in
             ``nn.Linear``.
         bias: Whether there is a bias b.
@@ -73,6 +73,10 @@ class LipschitzRNN(RecurrentLayer):
         bias_l[k]: b, (H,), or None. The reverse direction's names end in ``_reverse``.
 
     Note:
+        Reading ``weight_hh_l0`` computes W; to set it, assign a whole matrix, ``rnn.weight_hh_l0 =
+        w``, since in-place changes act on the computed copy. Like every module with torch's
+        parametrisations, the layer is saved by its ``state_dict``, not pickled whole.
+
         Precision. In float16 and bfloat16 the recurrence is carried out in float32 and outputs are
         rounded once; :meth:`step` then keeps its state in float32. Under ``torch.autocast`` the
         layer runs, and returns, in float32. See :func:`lipschitz_rnn.ops.lipschitz_scan`.
@@ -131,22 +135,26 @@ class LipschitzRNN(RecurrentLayer):
             bidirectional=bidirectional,
             missing=missing,
         )
-        self.options = UnitOptions(
-            beta_a=beta if beta_a is None else beta_a,
-            gamma_a=gamma if gamma_a is None else gamma_a,
-            beta_w=beta if beta_w is None else beta_w,
-            gamma_w=gamma if gamma_w is None else gamma_w,
+        self.options = UnitOptions.make(
+            "LipschitzRNN",
+            beta=beta,
+            gamma=gamma,
+            beta_a=beta_a,
+            gamma_a=gamma_a,
+            beta_w=beta_w,
+            gamma_w=gamma_w,
             step_size=step_size,
             method=method,
             substeps=substeps,
             nonlinearity=nonlinearity,
             alpha=alpha,
             gated=gated,
-            trainable=as_names("LipschitzRNN", trainable),
+            trainable=trainable,
             init_std=init_std,
             bias=bias,
         )
-        self.options.check("LipschitzRNN")
+        self.bias = bias
+        self.nonlinearity = nonlinearity
         for index, suffix in enumerate(self._suffixes):
             size = self._input_size_of(index // self.num_directions)
             register_unit(self, suffix, size, hidden_size, self.options, device=device, dtype=dtype)
@@ -158,26 +166,34 @@ class LipschitzRNN(RecurrentLayer):
         return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
 
     def reset_parameters(self) -> None:
-        """Draw the paper's initial values; learned scalars keep theirs."""
+        """Draw the paper's initial values; learned scalars start again."""
         for index, suffix in enumerate(self._suffixes):
             size = self._input_size_of(index // self.num_directions)
             reset_unit(self, suffix, size, self.options)
 
-    def _scan(self, index: int, input: Tensor, state: State | None, dt: Tensor | None) -> Tensor:
+    def _scan(
+        self,
+        index: int,
+        input: Tensor,
+        state: State | None,
+        dt: Tensor | None,
+        valid: Tensor | None,
+    ) -> Tensor:
         if state is None:
             state = input.new_zeros(input.shape[1], self.hidden_size)
         if not isinstance(state, Tensor):
             raise TypeError(
                 f"LipschitzRNN: expected `hx` to be one tensor, got {type(state).__name__}."
             )
-        require_shape("LipschitzRNN", "hx", state, (None, self.hidden_size), "(.., H)")
+        if valid is not None:  # a step of length zero keeps the state
+            dt = valid.to(input.dtype) if dt is None else dt
         return scan_unit(self, self._suffixes[index], self.options, input, state, dt)
 
     def step(
         self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Feed one observation of a stream; see :meth:`RecurrentLayer.step`."""
-        if state is None and input.dtype in LOW_PRECISION:
+        if state is None and isinstance(input, Tensor) and input.dtype in LOW_PRECISION:
             # what is lost in half precision would be lost at every step
             batch = (input.shape[0],) if input.dim() == 2 else ()
             shape = (self.num_layers, *batch, self.hidden_size)

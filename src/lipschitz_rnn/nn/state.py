@@ -26,3 +26,10 @@ def stack_states(states: Sequence[State]) -> State:
     if isinstance(states[0], Tensor):
         return torch.stack(states)  # type: ignore[arg-type]
     return tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+
+
+def where_state(condition: Tensor, yes: State, no: State) -> State:
+    """``yes`` for the rows where the condition, (B, 1), holds; ``no`` for the others."""
+    if isinstance(yes, Tensor):
+        return torch.where(condition, yes, no)  # type: ignore[arg-type]
+    return tuple(torch.where(condition, y, n) for y, n in zip(yes, no, strict=True))

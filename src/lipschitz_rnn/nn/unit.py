@@ -4,8 +4,9 @@ A cell holds one unit under bare names, a layer one for each layer and direction
 suffixes (``_l0``, ``_l0_reverse``). The equation itself is in ``ops``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,14 @@ from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.init import scaled_normal_, uniform_fan_in_
 from lipschitz_rnn.nn.parametrizations import Positive, SymmetricSkew, register_scalar
 from lipschitz_rnn.ops import (
+    TABLEAUX,
     ButcherTableau,
     Nonlinearity,
     gated_lipschitz_scan,
     lipschitz_field,
     lipschitz_scan,
 )
+from lipschitz_rnn.ops.call import autocast_is_on
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
 from lipschitz_rnn.ops.tableau import as_tableau
 
@@ -46,13 +49,27 @@ class UnitOptions:
     init_std: float = 0.1
     bias: bool = True
 
+    @classmethod
+    def make(cls, where: str, *, beta: float, gamma: float, **options: Any) -> Self:
+        """Check everything; ``beta`` and ``gamma`` stand in for those of A and W that are None."""
+        for name, shared in (("beta", beta), ("gamma", gamma)):
+            for key in (f"{name}_a", f"{name}_w"):
+                options[key] = shared if options[key] is None else options[key]
+        if isinstance(options["trainable"], str):  # its letters would be taken for names
+            raise TypeError(
+                f"{where}: expected `trainable` to be a tuple of names, got a string. "
+                f"Write trainable=({options['trainable']!r},)."
+            )
+        made = cls(**options | {"trainable": tuple(options["trainable"])})
+        made._check(where)
+        return made
+
     @property
     def has_linear(self) -> bool:
         """Whether there is a linear term A h at all."""
         return self.alpha != 0 or "alpha" in self.trainable
 
-    def check(self, where: str) -> None:
-        """Raise ``ValueError`` or ``TypeError`` for values that cannot be used."""
+    def _check(self, where: str) -> None:
         for name in self.trainable:
             require_choice(where, "trainable", name, TRAINABLE)
         for name in ("beta_a", "beta_w"):
@@ -78,19 +95,9 @@ class UnitOptions:
         for field in fields(self):
             value = getattr(self, field.name)
             if value != field.default:
-                shown = value.name if isinstance(value, (ButcherTableau, Nonlinearity)) else value
-                parts.append(f"{field.name}={shown!r}")
+                known = isinstance(value, Nonlinearity) or value in TABLEAUX.values()
+                parts.append(f"{field.name}={(value.name if known else value)!r}")
         return parts
-
-
-def as_names(where: str, trainable: Iterable[str]) -> tuple[str, ...]:
-    """``trainable`` as a tuple; a bare string, whose letters would be taken for names, raises."""
-    if isinstance(trainable, str):
-        raise TypeError(
-            f"{where}: expected `trainable` to be a tuple of names, got a string. "
-            f"Write trainable=({trainable!r},)."
-        )
-    return tuple(trainable)
 
 
 def register_unit(
@@ -133,16 +140,44 @@ def register_unit(
 
 
 def reset_unit(module: nn.Module, suffix: str, input_size: int, options: UnitOptions) -> None:
-    """Draw the paper's initial values: M ~ N(0, (init_std/N)²), U and b as in ``nn.Linear``."""
-    for name in ("weight_hh", "weight_a"):
-        if parametrize.is_parametrized(module, name + suffix):
-            parametrizations: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
-            free: Tensor = parametrizations[name + suffix].original  # type: ignore[assignment]
-            scaled_normal_(free, options.init_std)
+    """Draw the paper's initial values and put learned scalars where they started.
+
+    M ~ N(0, (init_std/N)²); U and b as in ``nn.Linear``.
+    """
+    for name, letter in (("weight_hh", "w"), ("weight_a", "a")):
+        _reset_matrix(module, name + suffix, letter, options)
     for name in ("weight_ih", "bias", "weight_gate", "bias_gate"):
         tensor = getattr(module, name + suffix, None)
         if tensor is not None:
             uniform_fan_in_(tensor, input_size)
+    for name in ("step_size", "alpha"):
+        if name in options.trainable:
+            _set_scalar(module, name + suffix, getattr(options, name))
+
+
+def _reset_matrix(module: nn.Module, name: str, letter: str, options: UnitOptions) -> None:
+    if parametrize.is_parametrized(module, name):
+        parametrizations: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
+        scheme: nn.Module = parametrizations[name][0]  # type: ignore[index]
+        free: Tensor = parametrizations[name].original  # type: ignore[assignment]
+        scaled_normal_(free, options.init_std)
+        for scalar in ("beta", "gamma"):
+            if f"{scalar}_{letter}" in options.trainable:
+                _set_scalar(scheme, scalar, getattr(options, f"{scalar}_{letter}"))
+    elif getattr(module, name) is not None:  # its parametrisation was removed
+        beta, gamma = getattr(options, f"beta_{letter}"), getattr(options, f"gamma_{letter}")
+        weight: Tensor = getattr(module, name)
+        with torch.no_grad():
+            weight.copy_(SymmetricSkew(beta, gamma)(scaled_normal_(weight, options.init_std)))
+
+
+def _set_scalar(module: nn.Module, name: str, value: float) -> None:
+    """Assign a learned scalar, through its constraint if it has one."""
+    if parametrize.is_parametrized(module, name):
+        old: Tensor = module.parametrizations[name].original  # type: ignore[index,union-attr]
+        setattr(module, name, torch.full_like(old, value))
+    else:
+        nn.init.constant_(getattr(module, name), value)
 
 
 def _read(module: nn.Module, suffix: str) -> Callable[[str], Tensor]:
@@ -175,6 +210,15 @@ def scan_unit(
     """All states of one unit, (T, B, H), with steps ``step_size * dt``; dt is (T,) or (T, B)."""
     # Every parametrised tensor is read once, so A and W are computed once per sequence.
     read = _read(module, suffix)
+    dtype = read("weight_ih").dtype
+    if input.dtype != dtype and not autocast_is_on(input.device):
+        raise TypeError(
+            f"{type(module).__name__.removeprefix('Parametrized')}: expected `input` of the dtype "
+            f"of the weights, {dtype}, got {input.dtype}. Convert one of them with .to(dtype)."
+        )
+    if dt is not None:  # never rounded to half precision, nor to less than the layer's own
+        least = torch.promote_types(dtype, torch.float32)
+        dt = dt.to(torch.promote_types(dt.dtype, least))
     step_size = read("step_size") if "step_size" in options.trainable else options.step_size
     scan = gated_lipschitz_scan if options.gated else lipschitz_scan
     return scan(

@@ -24,10 +24,10 @@ def vector_field(
 ) -> Tensor:
     """``(A h + σ(W h + z)) ∘ sigmoid(W h + z_gate)`` for rows ``h``: (B, H); one product, A | W."""
     product = h @ matrices  # (B, 2H), or (B, H) without a linear term
-    recurrent = product if call.a is None else product[..., h.shape[-1] :]
+    # chunk, not two slices: the backward of a slice fills a whole (B, 2H) with zeros, of each
+    linear, recurrent = (None, product) if call.a is None else product.chunk(2, -1)
     slope = call.nonlinearity.function(recurrent + z)
-    if call.a is not None:
-        slope = product[..., : h.shape[-1]] + slope
+    slope = slope if linear is None else linear + slope
     return slope if z_gate is None else slope * torch.sigmoid(recurrent + z_gate)
 
 
@@ -35,10 +35,12 @@ def _step_sizes(call: ScanCall) -> Sequence[float | Tensor]:
     """ε of every integrator step: T floats, or T tensors that broadcast against (B, H)."""
     if isinstance(call.step_size, float):
         return [call.step_size / call.substeps] * call.input.shape[0]
-    steps = call.step_size.to(call.compute_dtype) / call.substeps
+    steps = call.step_size.to(call.compute_dtype)
+    # The shape comes before the division: torch gives a 0-dimensional tensor that meets a Python
+    # number a tangent in float64, whatever its own dtype.
     if steps.dim() < 2:  # one for all, or one per time
         steps = steps.reshape(-1, 1).expand(call.input.shape[0], 1)
-    return steps.unsqueeze(-1).unbind(0)  # T x (B, 1) or (1, 1)
+    return (steps.unsqueeze(-1) / call.substeps).unbind(0)  # T x (B, 1) or (1, 1)
 
 
 def _project(call: ScanCall, u: Tensor, b: Tensor | None) -> tuple[Tensor, ...]:

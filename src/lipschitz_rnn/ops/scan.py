@@ -149,10 +149,6 @@ def gated_lipschitz_scan(
     Raises:
         TypeError: As :func:`lipschitz_scan`.
         ValueError: As :func:`lipschitz_scan`.
-
-    References:
-        SPEC: the gated unit of the reference implementation, which does not appear in the paper's
-            tables.
     """
     tensors = {"input": input, "h0": h0, "a": a, "w": w, "u": u, "b": b}
     call = make_call(

@@ -52,14 +52,20 @@ def make_optimizer(
     """Build an optimiser.
 
     Args:
-        parameters: What it updates.
+        parameters: What it updates. Weight decay leaves out scalars, such as a learned step size:
+            they are kept as logits and the like, whose zero means nothing.
         name: A key of :data:`OPTIMIZERS`.
         options: Keyword arguments for it.
 
     Returns:
         The optimiser, its state empty.
     """
-    return OPTIMIZERS[name](parameters, **options)
+    parameters = list(parameters)
+    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if p.dim()]}]
+    scalars = [p for p in parameters if not p.dim()]
+    if scalars:
+        groups.append({"params": scalars, "weight_decay": 0.0})
+    return OPTIMIZERS[name](groups, **options)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,0 +1,42 @@
+"""Run one cell over a sequence."""
+
+import inspect
+
+from torch import Tensor, nn
+
+from lipschitz_rnn.nn.state import State, stack_states, where_state
+
+
+def takes_dt(cell: nn.Module) -> bool:
+    """Whether a cell's forward has a keyword ``dt``."""
+    parameters = inspect.signature(cell.forward).parameters
+    # a wrapper such as torch.compile's takes anything and hands it on
+    return "dt" in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+
+
+def unroll(
+    cell: nn.Module, input: Tensor, state: State | None, dt: Tensor | None, valid: Tensor | None
+) -> State:
+    """All states of a cell, (T, B, H) each, for a time-major input.
+
+    Args:
+        cell: Maps (B, P) and a state to the next state.
+        input: (T, B, P), T at least 1.
+        state: Initial state, or None for the cell's own.
+        dt: (T,) or (T, B), or None for a cell without.
+        valid: (T, B), what is no padding, or None if nothing is. Over padding the state stays as it
+            is: integrated on, it could overflow and spoil gradients.
+
+    Returns:
+        The states.
+    """
+    times = None if dt is None else dt.view(len(dt), -1).expand(input.shape[:2]).unbind(0)
+    keep = None if valid is None else valid.unsqueeze(-1).unbind(0)  # T x (B, 1)
+    states: list[State] = []
+    # unbind, never an index: see `_project` in ops/reference.py
+    for t, x in enumerate(input.unbind(0)):
+        new = cell(x, state) if times is None else cell(x, state, dt=times[t])
+        # the first step of a sequence is never padding, so there is an old state to keep
+        state = new if keep is None or state is None else where_state(keep[t], new, state)
+        states.append(state)
+    return stack_states(states)
