@@ -161,8 +161,8 @@ def test_learned_scalars_get_the_gradient_of_the_formula():
     # dS/dβ = -2 Mᵀ, dβ/dr = β (1 - β); dS/dγ = -I, dγ/dr = sigmoid(r) = 1 - exp(-γ)
     beta = (-2 * m.T * weight).sum() * 0.6 * 0.4
     gamma = -weight.trace() * (1 - torch.exp(torch.tensor(-0.2, dtype=torch.float64)))
-    assert_matches("beta", raw_beta.grad, beta, factor=100)
-    assert_matches("gamma", raw_gamma.grad, gamma, factor=100)
+    assert_matches("beta", raw_beta.grad, beta)
+    assert_matches("gamma", raw_gamma.grad, gamma)
 
 
 def test_learned_scalars_can_be_assigned_and_copied():
@@ -178,6 +178,7 @@ def test_learned_scalars_can_be_assigned_and_copied():
     [(UnitInterval(), [1e-9, 0.3, 0.999]), (Positive(), [1e-12, 1e-3, 1.0, 50.0])],
 )
 def test_scalar_maps_invert(map, values):
+    # a relative error of the logarithm r becomes |r| times as large in exp(r); |log 1e-12| < 28
     x = torch.tensor(values, dtype=torch.float64)
     for value in x:
-        assert_matches("value", map(map.right_inverse(value)), value, factor=1e3)
+        assert_matches("value", map(map.right_inverse(value)), value, factor=8 * 28)
