@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 import subprocess
@@ -7,33 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from run_comparison import Stop, assert_same_run
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training import RunFolder, fit, load_checkpoint, resume
+from lipschitz_rnn.training import RunFolder, fit, resume
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
-
-
-def without_times(folder: Path):
-    """Everything in a run folder but the times."""
-    content = {"config": (folder / "config.toml").read_text()}
-    for name in ("last", "best"):
-        tensors, meta = load_checkpoint(folder / f"{name}.safetensors")
-        for key in ("epoch_seconds", "train_seconds", "wall_seconds", "record_length"):
-            meta["content"].pop(key, None)
-        content[name] = {key: value.numpy().tobytes() for key, value in tensors.items()}, meta
-    lines = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
-    for line in lines:
-        line.pop("time", None)
-    summary = json.loads((folder / "summary.json").read_text())
-    summary.pop("time")
-    return content | {"record": lines, "summary": summary}
-
-
-def assert_same_run(one: Path, other: Path):
-    one, other = without_times(one), without_times(other)
-    for name in one:
-        assert one[name] == other[name], name
 
 
 def kill_and_resume(folder: Path, seed: int, pause: float) -> None:
@@ -67,10 +45,6 @@ def test_killed_at_random_points_equals_uninterrupted(tmp_path):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_killed_at_random_points_equals_uninterrupted_many_times(tmp_path, seed):
     kill_and_resume(tmp_path, seed=seed, pause=0.1)
-
-
-class Stop(Exception):
-    pass
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 7, 8, 14, 20, 21])

@@ -27,6 +27,10 @@ class Batch:
         """Number of samples, B."""
         return self.target.shape[0]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same samples on a device."""
+        return Batch(self.input.to(device), self.target.to(device))
+
 
 @dataclass(frozen=True)
 class SequenceDataset:

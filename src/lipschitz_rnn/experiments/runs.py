@@ -24,6 +24,7 @@ from lipschitz_rnn.training import (
     fit,
     resume,
 )
+from lipschitz_rnn.training.device import require_device
 from lipschitz_rnn.training.state import (
     describe_data,
     load_model_tensors,
@@ -55,6 +56,7 @@ def train_run(
         The summary, with the spectra of the initial and of the last weights.
     """
     RunFolder(run_dir).require_new()
+    require_device(config.training.device)
     split = build_data(config, data_dir, report)
     model = build_model(config, split.train.input_size, split.num_classes)
     return fit(config, split, model, run_dir, hooks=hooks, measure=measure_spectra)

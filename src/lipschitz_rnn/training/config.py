@@ -16,6 +16,7 @@ import tomli_w
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
+from lipschitz_rnn.training.device import DEVICES
 from lipschitz_rnn.training.optimizer import OPTIMIZERS, check_optimizer_options
 from lipschitz_rnn.training.schema import (
     check_fields,
@@ -103,6 +104,7 @@ class TrainingConfig:
         decay_factor: See ``decay_epochs``.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
         threads: Threads that torch computes with; 0 for torch's own choice.
+        device: ``"cpu"`` or ``"cuda"``.
         checkpoint_seconds: Longest time between checkpoints within an epoch; 0 for one after every
             update. There is always one at the end of an epoch.
     """
@@ -121,6 +123,7 @@ class TrainingConfig:
     decay_factor: float = number(0.1, low=0, open_low=True)
     clip_norm: float = number(0.0, low=0)
     threads: int = number(0, low=0, high=4096)
+    device: str = choice("cpu", DEVICES)
     checkpoint_seconds: float = number(60.0, low=0)
 
     def __post_init__(self) -> None:

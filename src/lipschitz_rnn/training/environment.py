@@ -33,6 +33,7 @@ def describe_environment() -> dict[str, Any]:
         "cores": _cores(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

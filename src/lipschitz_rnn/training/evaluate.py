@@ -53,12 +53,14 @@ def evaluate(
     """
     started = time.perf_counter()
     totals = ClassificationTotals()
+    parameter = next(model.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
             for first in range(0, len(dataset), batch_size):
-                batch = dataset.batch(slice(first, first + batch_size))
+                batch = dataset.batch(slice(first, first + batch_size)).to(device)
                 logits = model(batch.input)
                 loss = functional.cross_entropy(logits, batch.target).item()
                 totals.add(loss, logits, batch.target)

@@ -78,7 +78,7 @@ def _train_epoch(
 
 def _update(state: RunState, dataset: SequenceDataset, index: Tensor) -> None:
     """One update; raises before the weights change if loss or gradient is not finite."""
-    batch = dataset.batch(index)
+    batch = dataset.batch(index).to(state.device)
     logits = state.model(batch.input)
     loss = functional.cross_entropy(logits, batch.target)
     value = loss.item()

@@ -12,6 +12,7 @@ from torch import nn
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.training.config import RunConfig
+from lipschitz_rnn.training.device import forked
 from lipschitz_rnn.training.environment import describe_backend, describe_environment
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
@@ -52,14 +53,16 @@ def fit(
         The summary.
 
     Raises:
-        InputError: If the folder is not empty, or another process trains in it.
+        InputError: If the folder is not empty, another process trains in it, or there is no such
+            device.
         FloatingPointError: If loss or gradient are not finite; the weights and checkpoints of
             before stay.
     """
     folder = RunFolder(run_dir)
+    state = RunState(config, model, split)
     with folder.locked():
         folder.create(config)
-        return _begin(RunState(config, model, split), split, folder, tuple(hooks), measure)
+        return _begin(state, split, folder, tuple(hooks), measure)
 
 
 def resume(
@@ -96,7 +99,7 @@ def resume(
             if folder.best.exists() or (folder.record.exists() and folder.record.stat().st_size):
                 raise InputError(f"{folder.last}: expected the checkpoint to go on from, got none.")
             return _begin(state, split, folder, tuple(hooks), measure)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=forked(state.device)):
             state.restore(folder.last)
             return _go_on(state, split, folder, tuple(hooks), measure)
 
@@ -110,7 +113,7 @@ def _begin(
 ) -> RunRecord:
     progress = state.progress
     progress.threads = state.config.training.threads or torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=forked(state.device)):
         torch.manual_seed(derive_seed("dropout", state.config.seed.dropout))
         with _threads(progress.threads):
             progress.before = _measured(state.model, measure)

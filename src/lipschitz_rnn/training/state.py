@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.training.checkpoint import load_checkpoint, save_checkpoint
 from lipschitz_rnn.training.config import RunConfig
+from lipschitz_rnn.training.device import (
+    random_states,
+    require_device,
+    restore_random_states,
+)
 from lipschitz_rnn.training.metrics import ClassificationTotals
 from lipschitz_rnn.training.optimizer import (
     load_optimizer_tensors,
@@ -62,12 +66,16 @@ class RunState:
         config: The configuration.
         model: The model, with its initial weights.
         split: The samples, of which checkpoints keep digest and sizes.
+
+    Raises:
+        InputError: If the device of the configuration is not there.
     """
 
     def __init__(self, config: RunConfig, model: nn.Module, split: Split) -> None:
         self.config = config
         self.data = describe_data(split)
-        self.model = model
+        self.device = require_device(config.training.device)
+        self.model = model.to(self.device)
         options = config.training.optimizer_options
         self.optimizer = make_optimizer(model.parameters(), config.training.optimizer, options)
         self.progress = Progress()
@@ -85,7 +93,7 @@ class RunState:
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         state = optimizer_tensors(self.optimizer)
         tensors |= {f"optimizer/{name}": value for name, value in state.items()}
-        tensors["random_state"] = torch.get_rng_state()
+        tensors |= random_states(self.device)
         save_checkpoint(path, tensors, self._meta("last", dataclasses.asdict(self.progress)))
 
     def save_weights(self, path: Path) -> None:
@@ -111,7 +119,7 @@ class RunState:
         require_same_data(path, meta["data"], self.data)
         load_model_tensors(path, self.model, tensors)
         load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
-        torch.set_rng_state(tensors["random_state"])
+        restore_random_states(self.device, tensors)
         values = meta["content"]
         totals = ClassificationTotals(**values.pop("totals"))
         self.progress = Progress(totals=totals, **values)
