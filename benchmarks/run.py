@@ -1,6 +1,6 @@
 """Time a training pass of the recurrence against torch's own layers, in one run, alternating.
 
-    python benchmarks/run.py [--repeats 7] [--output benchmarks/results/recurrence.json]
+    python benchmarks/run.py [--repeats 7] [--threads 1] [--output FILE]
 
 Forward and backward over a batch, float32, all weights trained, the input not. Medians over the
 repeats, and the spread as the range of the middle half. Quote ratios, not seconds: machines differ
@@ -81,11 +81,13 @@ def conditions():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1, help="as the presets train")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/recurrence.json"))
     options = parser.parse_args()
     torch.manual_seed(0)
+    torch.set_num_threads(options.threads)
     results = {task: measure(shape, options.repeats) for task, shape in SHAPES.items()}
-    table = Table(title=f"Training pass, {torch.get_num_threads()} threads, median (middle half)")
+    table = Table(title=f"Training pass, {options.threads} thread(s), median (middle half)")
     for column in ("layer", *(f"{task}\nB, T, H, P = {SHAPES[task]}" for task in SHAPES)):
         table.add_column(column, justify="left" if column == "layer" else "right")
     for name in LAYERS:
