@@ -62,13 +62,6 @@ def test_written_and_read_back_is_the_same(
     )
     again = RunConfig.from_toml(config.to_toml())
     assert again == config
-    assert again.digest() == config.digest()
-
-
-def test_digest_changes_with_any_value():
-    config = RunConfig.from_toml(MINIMAL)
-    other = dataclasses.replace(config, seed=SeedConfig(dropout=2))
-    assert other.digest() != config.digest()
 
 
 @pytest.mark.parametrize(

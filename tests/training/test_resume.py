@@ -9,7 +9,7 @@ import torch
 from run_comparison import Stop, assert_same_run
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training import RunFolder, fit, resume
+from lipschitz_rnn.training import RunFolder, fit, load_checkpoint, resume, save_checkpoint
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 
@@ -65,6 +65,32 @@ def test_interrupted_after_an_update_equals_uninterrupted(
         record.write(b'{"event": "epo')  # a line of which a kill left half
     assert resume(tmp_path / "cut", split, make_model()).last == whole.last
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(tmp_path, config, split, make_model):
+    """Nothing a user made is lost to a release that adds a setting, here `device`."""
+    fit(config, split, make_model(), tmp_path / "whole")
+    with pytest.raises(Stop):
+        fit(config, split, make_model(), tmp_path / "old", hooks=[stop_after_epoch(2)])
+    folder = RunFolder(tmp_path / "old")
+    text = folder.config.read_text()
+    folder.config.write_text(text.replace('device = "cpu"\n', ""))
+    assert "device" not in folder.config.read_text()
+    for path in (folder.last, folder.best):
+        tensors, meta = load_checkpoint(path)
+        del meta["config"]["training"]["device"]
+        save_checkpoint(path, tensors, meta)
+    resume(folder.path, split, make_model())
+    folder.config.write_text(text)
+    assert_same_run(tmp_path / "whole", folder.path)
+
+
+def stop_after_epoch(epoch):
+    def stop(event):
+        if getattr(event, "epoch", 0) == epoch and type(event).__name__ == "EpochDone":
+            raise Stop
+
+    return stop
 
 
 def test_another_number_of_threads_in_between_changes_nothing(tmp_path, config, split, make_model):

@@ -1,8 +1,6 @@
 """What a run is: data, model, training and seeds, as frozen dataclasses read from TOML."""
 
 import dataclasses
-import hashlib
-import json
 import re
 import tomllib
 import typing
@@ -228,14 +226,6 @@ class RunConfig:
             TOML.
         """
         return tomli_w.dumps(to_table(self))
-
-    def digest(self) -> str:
-        """A name for the content: equal for equal configurations.
-
-        Returns:
-            64 hexadecimal digits.
-        """
-        return hashlib.sha256(json.dumps(to_table(self), sort_keys=True).encode()).hexdigest()
 
 
 def _apply(table: dict[str, Any], override: str) -> None:

@@ -10,7 +10,7 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.training.checkpoint import temporary_name, write_atomically
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.record import RunRecord
-from lipschitz_rnn.training.schema import to_table
+from lipschitz_rnn.training.schema import from_table
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class RunFolder:
             InputError: If a file is damaged, or the summary is of another configuration.
         """
         record = RunRecord.read(self.summary)
-        if record.config != to_table(self.read_config()):
+        if from_table(RunConfig, record.config, str(self.summary)) != self.read_config():
             raise InputError(
                 f"{self.summary}: expected the summary of the configuration in config.toml, "
                 "got another's."

@@ -24,6 +24,7 @@ from lipschitz_rnn.training.optimizer import (
     make_optimizer,
     optimizer_tensors,
 )
+from lipschitz_rnn.training.schema import from_table, to_table
 
 
 @dataclass
@@ -126,8 +127,8 @@ class RunState:
         self._clock = time.perf_counter()
 
     def _meta(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        digest = self.config.digest()
-        return {"kind": kind, "config": digest, "data": self.data, "content": content}
+        table = to_table(self.config)
+        return {"kind": kind, "config": table, "data": self.data, "content": content}
 
 
 def describe_data(split: Split) -> dict[str, Any]:
@@ -223,7 +224,9 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _require_own(path: Path, meta: dict[str, Any], kind: str, config: RunConfig) -> None:
     if meta.get("kind") != kind:
         raise InputError(f"{path}: expected a {kind!r} checkpoint, got {meta.get('kind')!r}.")
-    if meta.get("config") != config.digest():
+    # Read back, not compared as it stands: a setting that a later release adds is then at its
+    # default in both, and the runs of before stay readable.
+    if from_table(RunConfig, meta.get("config"), str(path)) != config:
         raise InputError(
             f"{path}: expected a checkpoint of the configuration in config.toml, got another's."
         )
