@@ -15,7 +15,13 @@ def without_times(folder: Path):
     content = {"config": (folder / "config.toml").read_text()}
     for name in ("last", "best"):
         tensors, meta = load_checkpoint(folder / f"{name}.safetensors")
-        for key in ("epoch_seconds", "train_seconds", "wall_seconds", "record_length"):
+        for key in (
+            "epoch_seconds",
+            "train_seconds",
+            "wall_seconds",
+            "record_length",
+            "record_digest",
+        ):
             meta["content"].pop(key, None)
         content[name] = {key: value.numpy().tobytes() for key, value in tensors.items()}, meta
     lines = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]

@@ -345,3 +345,42 @@ def test_a_terminal_gets_a_bar_and_no_color_is_obeyed(tmp_path, monkeypatch):
     for screen in (coloured, plain):
         assert "\x1b[2K" in screen  # the bar is drawn over itself
         assert re.search(r"epoch 2/2: loss .* sequences/s.* left", screen)
+
+
+@pytest.mark.parametrize("header", ["'''", "((((", "{1:2,[]:3}", "\n  1\n 2\n"])
+def test_an_npy_header_of_nonsense(capsys, run, tmp_path, header):
+    text = header.encode().ljust(118)
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    fails(capsys, ["predict", run, tmp_path / "a.npy"], r"expected an \.npy file of numbers")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"time": {}}, {"environment": {}}, {"parameters": "x"}, {"last": {"epoch": 1}}, {"best": 3}],
+    ids=str,
+)
+def test_a_summary_of_nonsense(capsys, run, change):
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | change))
+    fails(capsys, ["resume", run], "expected the summary of a run")
+
+
+def test_a_full_disk_leaves_nothing_half_written(run, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    np.save(tmp_path / "d.npy", load_digits().test_images)
+    script = f"ulimit -f 1; {sys.executable} -m lipschitz_rnn.cli predict {run} {tmp_path}/d.npy "
+    script += f"--probabilities --out {tmp_path}/out.csv"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"error: .*File too large.*out\.csv.*\n", done.stderr)
+    assert not list(tmp_path.glob("out.csv*"))
+
+
+def test_a_terminal_that_lacks_a_letter_is_no_reason_to_fail(tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [*COMMAND, "train", "digits", *SHORT, "--out", tmp_path / "n☃"]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert b"n\\u2603" in done.stdout

@@ -234,3 +234,53 @@ def test_killed_before_the_first_checkpoint(interrupted, split, make_model, tmp_
     resume(interrupted.path, split, make_model())
     fit(config, split, make_model(), tmp_path / "whole")
     assert_same_run(tmp_path / "whole", interrupted.path)
+
+
+def test_divergence_at_the_end_of_an_epoch_keeps_the_checkpoint(
+    tmp_path, config, split, make_model
+):
+    """The last update of an epoch spoils a weight, and no loss is looked at after it."""
+    model = make_model()
+
+    def spoil(event):
+        if type(event).__name__ == "UpdateDone" and (event.epoch, event.update) == (2, 7):
+            with torch.no_grad():
+                model.head.weight.fill_(float("nan"))
+
+    with pytest.raises(FloatingPointError, match=r"epoch 2, after update 7: .*gradient norm: \d"):
+        fit(config, split, model, tmp_path / "run", hooks=[spoil])
+    for name in ("last", "best"):
+        tensors, _ = load_checkpoint(tmp_path / "run" / f"{name}.safetensors")
+        assert all(value.isfinite().all() for value in tensors.values())
+    assert len((tmp_path / "run" / "record.jsonl").read_text().splitlines()) == 1
+    fit(config, split, make_model(), tmp_path / "whole")
+    resume(tmp_path / "run", split, make_model())
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize("harm", ["remove", "truncate"])
+def test_lost_best_weights_are_noticed_before_training_goes_on(
+    tmp_path, config, split, make_model, harm
+):
+    with pytest.raises(Stop):
+        fit(config, split, make_model(), tmp_path, hooks=[stop_after_epoch(1)])
+    best = tmp_path / "best.safetensors"
+    content = best.read_bytes()
+    best.unlink() if harm == "remove" else best.write_bytes(content[:-9])
+    seen = []
+    with pytest.raises(InputError, match=r"best\.safetensors: expected"):
+        resume(tmp_path, split, make_model(), hooks=[seen.append])
+    assert not seen
+    best.write_bytes(content)
+    resume(tmp_path, split, make_model())
+
+
+def test_a_record_of_another_run_is_refused_and_left_alone(tmp_path, config, split, make_model):
+    with pytest.raises(Stop):
+        fit(config, split, make_model(), tmp_path, hooks=[stop_after_epoch(2)])
+    record = tmp_path / "record.jsonl"
+    foreign = record.read_bytes().replace(b"accuracy", b"Accuracy") * 2
+    record.write_bytes(foreign)
+    with pytest.raises(InputError, match=r"record\.jsonl: expected the record of this run"):
+        resume(tmp_path, split, make_model())
+    assert record.read_bytes() == foreign

@@ -1,5 +1,6 @@
 """The typer application and its entry point: every verb reports, every error has an exit code."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -35,26 +36,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         diverged, each told in one line on stderr; 130 after Ctrl-C. Nothing is said if the reader
         of the output is gone.
     """
-    code: object
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name="lipschitz-rnn")
         code = 0
     except SystemExit as stop:
-        code = stop.code
-    except BrokenPipeError:
-        code = 1
-    except (InputError, OSError, FloatingPointError) as error:
-        code = _fail(f"error: {error}", 2)
-    except RunInterruptedError as interrupt:
-        code = _fail(str(interrupt), 130)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        code = stop.code if isinstance(stop.code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        code = _tell(error)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more on its way out, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code if isinstance(code, int) else 0
+    return code
+
+
+def _tell(error: BaseException) -> int:
+    """Put an error that is not a fault of ours into one line; raise one that is."""
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if isinstance(error, (InputError, OSError, FloatingPointError)):
+        return _fail(f"error: {error}", 2)
+    if isinstance(error, RunInterruptedError):
+        return _fail(str(error), 130)
+    if isinstance(error, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    # torch has no class of its own for memory it cannot get
+    is_torchs = isinstance(error, RuntimeError) and "allocate" in str(error)
+    if isinstance(error, MemoryError) or is_torchs:
+        return _fail("error: not enough memory. Use a smaller model or smaller batches.", 2)
+    raise error
 
 
 def _fail(message: str, code: int) -> int:

@@ -45,15 +45,14 @@ def launch(
         The summary.
 
     Raises:
-        RunInterruptedError: After Ctrl-C, if there is something to resume.
-        KeyboardInterrupt: After Ctrl-C, if there is not.
+        RunInterruptedError: After Ctrl-C; it says whether there is something to resume, and how.
     """
     try:
         with TrainingDisplay(quiet) as display:
             record = work(display)
     except KeyboardInterrupt:
         if not RunFolder(run_dir).config.exists():
-            raise
+            raise RunInterruptedError("interrupted before the run began") from None
         command = f"{program()} resume {shlex.quote(str(run_dir))}"
         raise RunInterruptedError(f"interrupted; go on with: {command}") from None
     print_summary(record)

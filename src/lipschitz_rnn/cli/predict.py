@@ -31,6 +31,7 @@ def predict(
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.samples import read_samples
     from lipschitz_rnn.experiments import predict_run
+    from lipschitz_rnn.training.checkpoint import write_atomically
 
     shares = predict_run(run, read_samples(file), weights.value)  # (n, C)
     answer = shares.numpy() if probabilities else shares.argmax(-1).numpy()
@@ -38,7 +39,7 @@ def predict(
     if out is None:
         say(content.decode().rstrip("\n"))
     else:
-        out.write_bytes(content)
+        write_atomically(out, content)
 
 
 def _encode(answer: "np.ndarray", *, is_npy: bool) -> bytes:

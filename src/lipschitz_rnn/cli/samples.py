@@ -1,11 +1,24 @@
 """Samples from a file that a user brings."""
 
 import io
+import tokenize
 from pathlib import Path
 
 import numpy as np
 
 from lipschitz_rnn._base.errors import InputError
+
+# NumPy parses the header as Python source, and lets through what its tokenizer says of nonsense.
+_NPY_ERRORS = (
+    ValueError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 
 def read_samples(file: Path) -> np.ndarray:
@@ -25,7 +38,7 @@ def read_samples(file: Path) -> np.ndarray:
     if file.suffix == ".npy":
         try:
             return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, EOFError, OverflowError, MemoryError) as error:
+        except _NPY_ERRORS as error:
             reason = str(error).splitlines()[0] if str(error) else "it is empty"
             raise InputError(f"{file}: expected an .npy file of numbers: {reason}.") from None
     try:

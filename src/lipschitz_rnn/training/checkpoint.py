@@ -82,12 +82,20 @@ def write_atomically(path: Path, data: bytes) -> None:
     Args:
         path: The file; its temporary name is used on the way.
         data: Its new content.
+
+    Raises:
+        OSError: If it cannot be written, for want of room or permission.
     """
     temporary = temporary_name(path)
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = f"{error.strerror}; what the file held before is kept, mend this and try again"
+        raise OSError(error.errno, reason, str(path)) from None
     os.replace(temporary, path)
     if os.name == "posix":  # the new name lasts only once its folder is on disk
         folder = os.open(path.parent, os.O_RDONLY)

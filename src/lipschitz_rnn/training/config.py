@@ -58,22 +58,22 @@ class ModelConfig:
     ``dropout`` acts between layers and before the head.
     """
 
-    hidden_size: int = number(low=1)
-    num_layers: int = number(1, low=1)
+    hidden_size: int = number(low=1, high=65536)
+    num_layers: int = number(1, low=1, high=1000)
     beta: float = number(0.75, low=0, high=1)
-    gamma: float = number(0.001, low=0)
+    gamma: float = number(0.001, low=0, high=1e6)
     beta_a: float | None = number(None, low=0, high=1)
-    gamma_a: float | None = number(None, low=0)
+    gamma_a: float | None = number(None, low=0, high=1e6)
     beta_w: float | None = number(None, low=0, high=1)
-    gamma_w: float | None = number(None, low=0)
-    step_size: float = number(0.03, low=0, open_low=True)
+    gamma_w: float | None = number(None, low=0, high=1e6)
+    step_size: float = number(0.03, low=0, high=1e6, open_low=True)
     method: str = choice("euler", tuple(TABLEAUX))
-    substeps: int = number(1, low=1)
+    substeps: int = number(1, low=1, high=10**6)
     nonlinearity: str = choice("tanh", tuple(NONLINEARITIES))
-    alpha: float = 1.0
+    alpha: float = number(1.0, low=-1e6, high=1e6)
     gated: bool = False
     trainable: tuple[str, ...] = ()
-    init_std: float = number(0.1, low=0)
+    init_std: float = number(0.1, low=0, high=1e6)
     bias: bool = True
     dropout: float = number(0.0, low=0, high=1, open_high=True)
     bidirectional: bool = False
@@ -107,12 +107,12 @@ class TrainingConfig:
             update. There is always one at the end of an epoch.
     """
 
-    epochs: int = number(low=1)
-    lr: float = number(low=0, open_low=True)
-    batch_size: int = number(128, low=1)
-    eval_batch_size: int = number(1000, low=1)
+    epochs: int = number(low=1, high=10**9)
+    lr: float = number(low=0, high=1e30, open_low=True)
+    batch_size: int = number(128, low=1, high=10**9)
+    eval_batch_size: int = number(1000, low=1, high=10**9)
     optimizer: str = choice("adam", tuple(OPTIMIZERS))
-    weight_decay: float = number(0.0, low=0)
+    weight_decay: float = number(0.0, low=0, high=1e6)
     momentum: float | None = number(None, low=0)
     nesterov: bool | None = None
     alpha: float | None = number(None, low=0, high=1, open_high=True)

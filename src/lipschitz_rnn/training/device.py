@@ -26,7 +26,7 @@ def require_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "training.device: expected a GPU that torch can use, got none. "
-            "Use --set training.device=cpu."
+            "A new run may use --set training.device=cpu."
         )
     return torch.device(name)
 

@@ -18,6 +18,9 @@ def finish_epoch(
     The order matters: best weights, record, checkpoint. A kill between them leaves the checkpoint
     before; the run then repeats the epoch, and with it the two files ahead of the checkpoint.
 
+    A model that diverged in the last update of the epoch, after which no loss was looked at, ends
+    the run here, before anything is overwritten.
+
     Args:
         state: Stands after the last update of the epoch; afterwards before the first of the next.
         result: Of the validation samples. The weights are the best so far if the accuracy is
@@ -27,8 +30,12 @@ def finish_epoch(
 
     Returns:
         The event to tell the hooks.
+
+    Raises:
+        FloatingPointError: If the validation loss or a weight is not finite.
     """
     progress, totals = state.progress, state.progress.totals
+    state.require_finite(result.loss)
     event = EpochDone(
         epoch=progress.epoch + 1,
         lr=state.config.training.lr_in_epoch(progress.epoch + 1),
@@ -45,7 +52,7 @@ def finish_epoch(
         progress.best = progress.last
         state.save_weights(folder.best)
     record.append(_epoch_line(event, progress.gradient_norm))
-    progress.record_length = record.length
+    progress.record_length, progress.record_digest = record.length, record.digest
     progress.train_seconds += progress.epoch_seconds
     progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0
     progress.totals = ClassificationTotals()

@@ -72,6 +72,7 @@ def _train_epoch(
         emit(_update_event(state))
         due = time.perf_counter() - saved >= settings.checkpoint_seconds
         if due and update + 1 < len(batches):
+            state.require_finite()
             save()
             saved = time.perf_counter()
 

@@ -1,6 +1,7 @@
 """The record of a run: one JSON line an epoch while it lasts, one summary at its end."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -81,9 +82,14 @@ class RunRecord:
             table = json.loads(path.read_bytes())
             for name in ("last", "best"):
                 table[name] = WeightsResult(**table[name])
-                float(table[name].test["accuracy"])
+                float(table[name].test["accuracy"]), int(table[name].test["count"])
             for name in ("config", "environment", "data", "time", "before", "after"):
                 dict.keys(table[name])
+            for name in ("backend", "instruction_set", "processor", "threads", "cores"):
+                str(table["environment"][name])
+            for name in ("wall_seconds", "sequences_per_second"):
+                float(table["time"][name])
+            table["name"], table["parameters"] = str(table["name"]), int(table["parameters"])
             return cls(**table)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise InputError(
@@ -97,17 +103,24 @@ class RecordFile:
     Args:
         path: The file; made if absent.
         length: Bytes to keep; what lies beyond was written after the checkpoint that says so.
+        digest: SHA-256 of those bytes; not looked at if there are none.
 
     Raises:
-        InputError: If the file is shorter than that.
+        InputError: If the file is shorter than that, or another one; it is then left alone.
     """
 
-    def __init__(self, path: Path, length: int) -> None:
+    def __init__(self, path: Path, length: int, digest: str = "") -> None:
         self._path = path
         path.touch()
         size = path.stat().st_size
         if size < length:
             raise InputError(f"{path}: expected at least {length} bytes, got {size}. Was it cut?")
+        with path.open("rb") as file:
+            self._hash = hashlib.sha256(file.read(length))
+        if length and self._hash.hexdigest() != digest:
+            raise InputError(
+                f"{path}: expected the record of this run, got another's or a damaged."
+            )
         os.truncate(path, length)
         self.length = length
 
@@ -123,6 +136,12 @@ class RecordFile:
             file.flush()
             os.fsync(file.fileno())
         self.length += len(line)
+        self._hash.update(line)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole file."""
+        return self._hash.hexdigest()
 
 
 def finite(value: Any) -> Any:

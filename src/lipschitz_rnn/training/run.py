@@ -21,7 +21,12 @@ from lipschitz_rnn.training.loop import train, updates_per_epoch
 from lipschitz_rnn.training.record import RecordFile, RunRecord, WeightsResult
 from lipschitz_rnn.training.schema import to_table
 from lipschitz_rnn.training.seeds import derive_seed
-from lipschitz_rnn.training.state import RunState, load_model_tensors, load_weights
+from lipschitz_rnn.training.state import (
+    RunState,
+    load_model_tensors,
+    load_weights,
+    require_model_tensors,
+)
 
 Measure = Callable[[nn.Module], dict[str, Any]]
 
@@ -101,7 +106,18 @@ def resume(
             return _begin(state, split, folder, tuple(hooks), measure)
         with torch.random.fork_rng(devices=forked(state.device)):
             state.restore(folder.last)
+            _require_best(state, folder)
             return _go_on(state, split, folder, tuple(hooks), measure)
+
+
+def _require_best(state: RunState, folder: RunFolder) -> None:
+    """Find out now, not after hours of training, if the best weights so far are gone."""
+    if state.progress.best is None:
+        return
+    if not folder.best.exists():
+        raise InputError(f"{folder.best}: expected the best weights of the run, got none.")
+    tensors, _ = load_weights(folder.best, "best", state.config)
+    require_model_tensors(folder.best, state.model, tensors)
 
 
 def _begin(
@@ -132,7 +148,7 @@ def _go_on(
         for hook in hooks:
             hook(event)
 
-    record = RecordFile(folder.record, state.progress.record_length)
+    record = RecordFile(folder.record, state.progress.record_length, state.progress.record_digest)
     with _threads(state.progress.threads):
         emit(_started(state, split, folder))
         train(state, split.train, split.validation, folder, record, emit)

@@ -1,6 +1,7 @@
 """All of a run that a checkpoint keeps: weights, optimiser, random numbers, position, results."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Progress:
         train_seconds: Training time of all finished epochs.
         wall_seconds: Of all sessions, up to the last checkpoint.
         record_length: Bytes of the record that belong to the past.
+        record_digest: SHA-256 of those bytes.
         last: Epoch and validation result after the last finished epoch.
         best: The same for the highest validation accuracy so far.
         threads: Threads the run computes with, from beginning to end.
@@ -54,6 +56,7 @@ class Progress:
     train_seconds: float = 0.0
     wall_seconds: float = 0.0
     record_length: int = 0
+    record_digest: str = ""
     last: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     threads: int = 1
@@ -96,6 +99,25 @@ class RunState:
         tensors |= {f"optimizer/{name}": value for name, value in state.items()}
         tensors |= random_states(self.device)
         save_checkpoint(path, tensors, self._meta("last", dataclasses.asdict(self.progress)))
+
+    def require_finite(self, loss: float = 0.0) -> None:
+        """Refuse to save a model that has diverged: the checkpoint of before is worth more.
+
+        Args:
+            loss: A loss of the present weights, if one is known.
+
+        Raises:
+            FloatingPointError: If it, or a weight, is not finite.
+        """
+        bad = [n for n, p in self.model.named_parameters() if not bool(p.isfinite().all())]
+        if bad or not math.isfinite(loss):
+            what = f"weights, but {bad[0]} is not" if bad else f"validation loss, got {loss}"
+            progress = self.progress
+            raise FloatingPointError(
+                f"epoch {progress.epoch + 1}, after update {progress.update}: expected finite "
+                f"{what}; last finite gradient norm: {progress.gradient_norm}. "
+                "Lower training.lr or model.step_size, or set training.clip_norm."
+            )
 
     def save_weights(self, path: Path) -> None:
         """Write the model's weights alone, as the best so far.
@@ -198,6 +220,12 @@ def load_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tenso
     Raises:
         InputError: If they are not this model's.
     """
+    require_model_tensors(path, model, tensors)
+    model.load_state_dict(_under("model/", tensors))
+
+
+def require_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ``InputError`` unless the tensors named ``model/...`` are those of the model."""
     given = _under("model/", tensors)
     wanted = model.state_dict()
     if set(given) != set(wanted):
@@ -210,7 +238,6 @@ def load_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tenso
                 f"{path}: expected {name!r} of shape {tuple(value.shape)} in {value.dtype}, "
                 f"got {tuple(given[name].shape)} in {given[name].dtype}."
             )
-    model.load_state_dict(given)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
