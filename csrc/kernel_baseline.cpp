@@ -1,0 +1,3 @@
+// The kernels for one instruction set; CMakeLists.txt gives this file its flags.
+#define LS_NAMESPACE lipschitz_baseline
+#include "scan_kernel.inl"
