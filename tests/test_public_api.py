@@ -13,9 +13,11 @@ SNAPSHOT = {
         SequenceRegressor SymmetricSkew lipschitz_scan use_backend
     """,
     "lipschitz_rnn.ops": """
-        Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES Nonlinearity RK4
-        ScanCall TABLEAUX available_backends explain_backend explicit_step gated_lipschitz_scan
-        lipschitz_field lipschitz_scan register_backend use_backend
+        Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES NativeBackend
+        Nonlinearity RK4 ScanCall TABLEAUX available_backends explain_backend explicit_step
+        gated_lipschitz_scan
+        lipschitz_field lipschitz_scan register_backend release_memory use_backend use_variant
+        variants
     """,
     "lipschitz_rnn.linalg": "log_norm spectral_abscissa",
     "lipschitz_rnn.nn": """

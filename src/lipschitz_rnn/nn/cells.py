@@ -155,7 +155,8 @@ class LipschitzRNNCell(nn.Module):
             hx = input.new_zeros(input.shape[0], self.hidden_size, dtype=dtype)
         if dt is not None:
             dt = step_time("LipschitzRNNCell", dt, input).unsqueeze(0)
-        return scan_unit(self, "", self.options, input.unsqueeze(0), hx, dt).squeeze(0)
+        _, last = scan_unit(self, "", self.options, input.unsqueeze(0), hx, dt, output="last")
+        return last
 
     def _check(self, input: Tensor, hx: Tensor | None) -> None:
         where, batched = "LipschitzRNNCell", input.dim() != 1

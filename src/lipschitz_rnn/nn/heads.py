@@ -1,11 +1,14 @@
 """Whole models: encoder, recurrent unit, head."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
+from lipschitz_rnn.nn.layer import RecurrentLayer
 from lipschitz_rnn.nn.layout import read_input, read_mask
 from lipschitz_rnn.nn.missing import fill_missing
 from lipschitz_rnn.nn.state import State
@@ -117,7 +120,10 @@ class SequenceRegressor(nn.Module):
         encoded = self._encode(input)
         if lengths is not None:
             encoded, dt = self._pack(encoded, lengths, dt)
-        output, h_n = self.rnn(encoded, hx) if dt is None else self.rnn(encoded, hx, dt=dt)
+        options: dict[str, Any] = {} if dt is None else {"dt": dt}
+        if not self.every_step and isinstance(self.rnn, RecurrentLayer):
+            options["need_output"] = False
+        output, h_n = self.rnn(encoded, hx, **options)
         if not self.every_step:
             return self._answer(self._last(h_n))
         if not isinstance(output, PackedSequence):

@@ -21,6 +21,7 @@ from lipschitz_rnn.nn.layout import (
     read_mask,
     read_times,
     reverse,
+    split_state,
     step_time,
 )
 from lipschitz_rnn.nn.missing import MISSING, fill_missing
@@ -162,19 +163,23 @@ class RecurrentLayer(nn.Module):
         state: State | None,
         dt: Tensor | None,
         valid: Tensor | None,
-    ) -> State:
-        """All states of one layer and direction, (T, B, H) each; arguments as in ``unroll``."""
+        output: str,
+    ) -> tuple[State | None, State]:
+        """States of one layer and direction, (T, B, H), or None for "last"; and the last one."""
         cell = self.cells[index]
         if dt is not None and not self._takes_dt[index]:
-            raise TypeError(
-                f"{self._where}: expected a cell whose forward takes `dt` for irregular time, got "
-                f"{type(cell).__name__}."
-            )
+            expected = "a cell whose forward takes `dt` for irregular time"
+            raise TypeError(f"{self._where}: expected {expected}, got {type(cell).__name__}.")
         return unroll(cell, input, state, dt, valid)
 
     def _run(
-        self, input: Tensor, states: list[State | None], dt: Tensor | None, layout: Layout
-    ) -> tuple[Tensor, State]:
+        self,
+        input: Tensor,
+        states: list[State | None],
+        dt: Tensor | None,
+        layout: Layout,
+        need_output: bool = True,
+    ) -> tuple[Tensor | None, State]:
         """Layers and directions over a time-major batch: outputs (T, B, D·H) and final states."""
         lengths, valid = layout.lengths, layout.valid(len(input), input.device)
         # a float32 state of a half-precision layer is rounded on output; under autocast all stays
@@ -185,34 +190,28 @@ class RecurrentLayer(nn.Module):
             if layer and self.dropout:
                 input = functional.dropout(input, self.dropout, self.training)
             outputs = []
+            wanted = need_output or layer + 1 < self.num_layers
             for direction in range(self.num_directions):
                 index = layer * self.num_directions + direction
                 x, step = input, dt
                 if direction:
                     x = reverse(input, lengths)
                     step = None if dt is None else reverse(dt, lengths)
-                scanned = self._scan(index, x, states[index], step, valid)
-                finals.append(map_state(lambda s: s[-1], scanned))
+                kind = "all" if wanted else "last"
+                scanned, last = self._scan(index, x, states[index], step, valid, kind)
+                finals.append(last)
+                if not wanted or scanned is None:
+                    continue
                 output = output_of(scanned).to(dtype) if dtype else output_of(scanned)
                 outputs.append(reverse(output, lengths) if direction else output)
-            input = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-        return input, stack_states(finals)
+            if wanted:
+                input = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        return (input if need_output else None), stack_states(finals)
 
     def _split_state(self, hx: State | None, layout: Layout, batch: int) -> list[State | None]:
         """An initial state for each layer and direction."""
         count = self.num_layers * self.num_directions
-        if hx is None:
-            return [None] * count
-        for part in (hx,) if isinstance(hx, Tensor) else hx:
-            require_tensor(self._where, "hx", part)
-            shape = (count, batch, None) if layout.batched else (count, None)
-            shape = (*shape[:-1], self.hidden_size)
-            letters = "(L*D, B, H)" if layout.batched else "(L*D, H)"
-            require_shape(self._where, "hx", part, shape, letters)
-        parts = map_state(layout.state_in, hx)
-        if isinstance(parts, Tensor):
-            return list(parts.unbind(0))
-        return list(zip(*(part.unbind(0) for part in parts), strict=True))
+        return split_state(self._where, hx, layout, (count, batch, self.hidden_size))
 
     def forward(
         self,
@@ -221,7 +220,8 @@ class RecurrentLayer(nn.Module):
         *,
         dt: float | Tensor | PackedSequence | None = None,
         mask: Tensor | PackedSequence | None = None,
-    ) -> tuple[Tensor | PackedSequence, State]:
+        need_output: bool = True,
+    ) -> tuple[Tensor | PackedSequence | None, State]:
         """Run the layer over a batch of sequences.
 
         Args:
@@ -232,9 +232,11 @@ class RecurrentLayer(nn.Module):
                 number holds for all.
             mask: Which inputs were observed. A missing one is filled in the order of time, for the
                 reverse direction too, and what stands in its place is not looked at.
+            need_output: Whether the outputs are wanted. Without them the first result is None, and
+                a single layer under ``torch.no_grad`` keeps no state but the one it is at.
 
         Returns:
-            The outputs of the last layer, and the state after each sequence's last valid step.
+            The outputs of the last layer, or None; the state after each sequence's last valid step.
 
         Raises:
             TypeError: If a dtype does not fit, or the cell takes no ``dt``.
@@ -246,8 +248,9 @@ class RecurrentLayer(nn.Module):
         valid = layout.valid(len(values), values.device)
         times = None if dt is None else read_times(layout, dt, values, valid)
         states = self._split_state(hx, layout, values.shape[1])
-        output, h_n = self._run(values, states, times, layout)
-        return layout.output(output), map_state(layout.state_out, h_n)
+        output, h_n = self._run(values, states, times, layout, need_output)
+        outputs = None if output is None else layout.output(output)
+        return outputs, map_state(layout.state_out, h_n)
 
     def step(
         self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
@@ -282,6 +285,7 @@ class RecurrentLayer(nn.Module):
             dt = step_time(f"{self._where}.step", dt, values[0]).unsqueeze(0)
         states = self._split_state(state, layout, values.shape[1])
         output, h_n = self._run(values, states, dt, layout)
+        assert output is not None  # for the type checker: it is asked for
         output = output.squeeze(0)
         return output if batched else output.squeeze(0), map_state(layout.state_out, h_n)
 

@@ -11,8 +11,10 @@ from lipschitz_rnn._base.checks import (
     require_floating,
     require_in_range,
     require_shape,
+    require_tensor,
     values_are_visible,
 )
+from lipschitz_rnn.nn.state import State, map_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +135,25 @@ def read_input(
 def _lengths(packed: PackedSequence) -> list[int]:
     """Steps of each sequence, in the caller's order."""
     return pad_packed_sequence(packed)[1].tolist()
+
+
+def split_state(
+    where: str, hx: State | None, layout: Layout, sizes: tuple[int, int, int]
+) -> list[State | None]:
+    """An initial state of ``sizes`` (L*D, B, H), taken apart; a None for each if there is none."""
+    count, batch, hidden = sizes
+    if hx is None:
+        return [None] * count
+    shape, letters = (
+        ((count, batch, hidden), "(L*D, B, H)") if layout.batched else ((count, hidden), "(L*D, H)")
+    )
+    for part in (hx,) if isinstance(hx, Tensor) else hx:
+        require_tensor(where, "hx", part)
+        require_shape(where, "hx", part, shape, letters)
+    parts = map_state(layout.state_in, hx)
+    if isinstance(parts, Tensor):
+        return list(parts.unbind(0))
+    return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
 
 def read_times(

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lipschitz_rnn._base.checks import require_choice
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.layer import RecurrentLayer
 from lipschitz_rnn.nn.state import State
 from lipschitz_rnn.nn.unit import UnitOptions, register_unit, reset_unit, scan_unit
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
-from lipschitz_rnn.ops.call import LOW_PRECISION
+from lipschitz_rnn.ops.call import LOW_PRECISION, MEMORIES
 
 
 class LipschitzRNN(RecurrentLayer):
@@ -58,6 +59,9 @@ class LipschitzRNN(RecurrentLayer):
         dropout: Probability of dropping an output between layers, in training mode.
         bidirectional: Whether a second set of units reads the sequence backwards.
         missing: ``"hold"`` or ``"zero"``: what stands in for a missing input.
+        memory: ``"store"``, or ``"recompute"`` for long sequences: training holds about the square
+            root of T states and computes the others once more, for a third more time. It saves
+            memory where the outputs themselves are not kept: with ``need_output=False``.
         device: Of the parameters.
         dtype: Of the parameters.
 
@@ -121,6 +125,7 @@ class LipschitzRNN(RecurrentLayer):
         dropout: float = 0.0,
         bidirectional: bool = False,
         missing: str = "hold",
+        memory: str = "store",
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -153,6 +158,8 @@ class LipschitzRNN(RecurrentLayer):
             init_std=init_std,
             bias=bias,
         )
+        require_choice("LipschitzRNN", "memory", memory, MEMORIES)
+        self.memory = memory
         self.bias = bias
         self.nonlinearity = nonlinearity
         for index, suffix in enumerate(self._suffixes):
@@ -178,7 +185,8 @@ class LipschitzRNN(RecurrentLayer):
         state: State | None,
         dt: Tensor | None,
         valid: Tensor | None,
-    ) -> Tensor:
+        output: str,
+    ) -> tuple[Tensor | None, Tensor]:
         if state is None:
             state = input.new_zeros(input.shape[1], self.hidden_size)
         if not isinstance(state, Tensor):
@@ -187,7 +195,8 @@ class LipschitzRNN(RecurrentLayer):
             )
         if valid is not None:  # a step of length zero keeps the state
             dt = valid.to(input.dtype) if dt is None else dt
-        return scan_unit(self, self._suffixes[index], self.options, input, state, dt)
+        suffix = self._suffixes[index]
+        return scan_unit(self, suffix, self.options, input, state, dt, output, self.memory)
 
     def step(
         self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
@@ -205,6 +214,8 @@ class LipschitzRNN(RecurrentLayer):
         sizes = [str(self.input_size), str(self.hidden_size)]
         if self.num_layers != 1:
             sizes.append(f"num_layers={self.num_layers}")
+        if self.memory != "store":
+            sizes.append(f"memory={self.memory!r}")
         return ", ".join(filter(None, [*sizes, *self.options.describe(), super().extra_repr()]))
 
     def __repr__(self) -> str:

@@ -20,12 +20,11 @@ from lipschitz_rnn.ops import (
     TABLEAUX,
     ButcherTableau,
     Nonlinearity,
-    gated_lipschitz_scan,
     lipschitz_field,
-    lipschitz_scan,
 )
 from lipschitz_rnn.ops.call import autocast_is_on
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
+from lipschitz_rnn.ops.scan import scan_both
 from lipschitz_rnn.ops.tableau import as_tableau
 
 TRAINABLE = ("step_size", "alpha", "beta_a", "gamma_a", "beta_w", "gamma_w")
@@ -206,8 +205,10 @@ def scan_unit(
     input: Tensor,
     h0: Tensor,
     dt: Tensor | None,
-) -> Tensor:
-    """All states of one unit, (T, B, H), with steps ``step_size * dt``; dt is (T,) or (T, B)."""
+    output: str = "all",
+    memory: str = "store",
+) -> tuple[Tensor | None, Tensor]:
+    """States of one unit, (T, B, H), or None, and the last one; steps are ``step_size * dt``."""
     # Every parametrised tensor is read once, so A and W are computed once per sequence.
     read = _read(module, suffix)
     dtype = read("weight_ih").dtype
@@ -220,15 +221,17 @@ def scan_unit(
         least = torch.promote_types(dtype, torch.float32)
         dt = dt.to(torch.promote_types(dt.dtype, least))
     step_size = read("step_size") if "step_size" in options.trainable else options.step_size
-    scan = gated_lipschitz_scan if options.gated else lipschitz_scan
-    return scan(
-        input,
-        h0,
-        *_body(read, options),
+    names = ("a", "w", "u", "b", "u_gate", "b_gate")
+    weights = dict(zip(names, _body(read, options), strict=False))  # ungated: the first four
+    return scan_both(
+        "lipschitz_scan",
+        {"input": input, "h0": h0, **weights},
         step_size=step_size if dt is None else step_size * dt,
         method=options.method,
         nonlinearity=options.nonlinearity,
         substeps=options.substeps,
+        output=output,
+        memory=memory,
     )
 
 

@@ -16,8 +16,8 @@ def takes_dt(cell: nn.Module) -> bool:
 
 def unroll(
     cell: nn.Module, input: Tensor, state: State | None, dt: Tensor | None, valid: Tensor | None
-) -> State:
-    """All states of a cell, (T, B, H) each, for a time-major input.
+) -> tuple[State, State]:
+    """All states of a cell, (T, B, H) each, for a time-major input, and the last one.
 
     Args:
         cell: Maps (B, P) and a state to the next state.
@@ -28,7 +28,7 @@ def unroll(
             is: integrated on, it could overflow and spoil gradients.
 
     Returns:
-        The states.
+        The states, and the last one apart: taken from the others, it would cost them a gradient.
     """
     times = None if dt is None else dt.view(len(dt), -1).expand(input.shape[:2]).unbind(0)
     keep = None if valid is None else valid.unsqueeze(-1).unbind(0)  # T x (B, 1)
@@ -39,4 +39,4 @@ def unroll(
         # the first step of a sequence is never padding, so there is an old state to keep
         state = new if keep is None or state is None else where_state(keep[t], new, state)
         states.append(state)
-    return stack_states(states)
+    return stack_states(states), states[-1]

@@ -34,8 +34,11 @@ class Backend(Protocol):
         """Why this backend cannot run the call, a sentence each; empty if it can."""
         ...
 
-    def scan(self, call: ScanCall) -> Tensor:
-        """All states, shape (T, B, H)."""
+    def scan(self, call: ScanCall) -> tuple[Tensor | None, Tensor]:
+        """All states, shape (T, B, H), or None if ``call.output`` is "last"; and the last, (B, H).
+
+        The last state comes apart so that a loss on it alone needs no gradient for all the others.
+        """
         ...
 
 
@@ -48,7 +51,7 @@ class ReferenceBackend:
     def unsupported_reasons(self, call: ScanCall) -> tuple[str, ...]:  # noqa: D102
         return ()
 
-    def scan(self, call: ScanCall) -> Tensor:  # noqa: D102
+    def scan(self, call: ScanCall) -> tuple[Tensor | None, Tensor]:  # noqa: D102
         return reference.scan(call)
 
 
@@ -147,7 +150,7 @@ def choose_backend(where: str, call: ScanCall, requested: str = "auto") -> Backe
     raise ValueError(f"{where}: no backend accepts this call: {refused}.")
 
 
-def run(where: str, call: ScanCall, requested: str) -> Tensor:
+def run(where: str, call: ScanCall, requested: str) -> tuple[Tensor | None, Tensor]:
     """Dispatch a call to its backend; say once which one it was."""
     choice = choose_backend(where, call, requested)
     if not torch.compiler.is_compiling():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lipschitz_rnn._base.checks import (
+    require_choice,
     require_floating,
     require_in_range,
     require_positive_int,
@@ -21,6 +22,12 @@ from lipschitz_rnn.ops.nonlinearity import Nonlinearity, as_nonlinearity
 from lipschitz_rnn.ops.tableau import ButcherTableau, as_tableau
 
 LOW_PRECISION = (torch.float16, torch.bfloat16)
+
+OUTPUTS = ("all", "last")
+"""What a caller may ask for: every state, or the last one."""
+
+MEMORIES = ("store", "recompute")
+"""What is held for the backward pass: every state, or about the square root of as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +47,8 @@ class ScanCall:
         substeps: Integrator steps per time step.
         u_gate: Input matrix of the gate, shape (H, P), or None for an ungated unit.
         b_gate: Bias of the gate, shape (H,), or None.
+        output: One of OUTPUTS.
+        memory: One of MEMORIES.
     """
 
     input: Tensor
@@ -54,6 +63,8 @@ class ScanCall:
     substeps: int
     u_gate: Tensor | None = None
     b_gate: Tensor | None = None
+    output: str = "all"
+    memory: str = "store"
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -130,6 +141,8 @@ def make_call(
     method: str | ButcherTableau,
     nonlinearity: str | Nonlinearity,
     substeps: int,
+    output: str = "all",
+    memory: str = "store",
 ) -> ScanCall:
     """Check the arguments of an op and bundle them.
 
@@ -151,12 +164,16 @@ def make_call(
     _check_tensors(where, tensors)
     _check_shapes(where, tensors)
     require_positive_int(where, "substeps", substeps)
+    require_choice(where, "output", output, OUTPUTS)
+    require_choice(where, "memory", memory, MEMORIES)
     return ScanCall(
         **tensors,  # type: ignore[arg-type]  # which of them may be None was checked above
         step_size=_check_step(where, step_size, input),
         tableau=as_tableau(where, method),
         nonlinearity=as_nonlinearity(where, nonlinearity),
         substeps=substeps,
+        output=output,
+        memory=memory,
     )
 
 

@@ -1,6 +1,7 @@
 """The public ops: one recurrence over a whole sequence."""
 
 import contextlib
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,17 @@ def _autocast_off(device: torch.device) -> contextlib.AbstractContextManager[obj
     return torch.autocast(device.type, enabled=False) if on else contextlib.nullcontext()
 
 
+def scan_both(
+    where: str, tensors: dict[str, Tensor | None], *, backend: str = "auto", **options: Any
+) -> tuple[Tensor | None, Tensor]:
+    """All states, or None where ``output`` is "last", and the last one; arguments as the ops'."""
+    call = make_call(where, tensors, **options)
+    with _autocast_off(call.input.device):
+        if call.u_gate is not None:
+            return reference.scan(call)
+        return backends.run(where, call, backend)
+
+
 def lipschitz_scan(
     input: Tensor,
     h0: Tensor,
@@ -31,6 +43,8 @@ def lipschitz_scan(
     method: str | ButcherTableau = "euler",
     nonlinearity: str | Nonlinearity = "tanh",
     substeps: int = 1,
+    output: str = "all",
+    memory: str = "store",
     backend: str = "auto",
 ) -> Tensor:
     r"""Run the Lipschitz recurrence over a sequence and return every state.
@@ -58,6 +72,10 @@ def lipschitz_scan(
         nonlinearity: σ: ``"tanh"``, ``"relu"``, ``"sigmoid"``, ``"softplus"``, ``"sine"``,
             ``"identity"`` or a :class:`Nonlinearity`.
         substeps: Integrator steps of size ``step_size / substeps`` taken per time step.
+        output: ``"all"`` for every state, ``"last"`` for the last one, which takes no memory that
+            grows with T when nothing is differentiated.
+        memory: What is held for the backward pass: ``"store"`` every state, ``"recompute"`` about
+            the square root of as many, the rest being computed once more: a third more time.
         backend: ``"auto"``, or the name of the backend that must run the call.
 
     Shape:
@@ -65,7 +83,7 @@ def lipschitz_scan(
         - h0: (B, H)
         - a, w: (H, H); u: (H, P); b: (H,)
         - step_size: (), (T,) or (T, B)
-        - Output: (T, B, H), the states :math:`h_1, \dots, h_T`; the last one is ``output[-1]``.
+        - Output: (T, B, H), the states :math:`h_1, \dots, h_T`, or (B, H) with ``output="last"``
 
     Note:
         Precision. All tensors share one dtype. In float16 and bfloat16 the recurrence is carried
@@ -76,7 +94,7 @@ def lipschitz_scan(
         functorch.
 
     Returns:
-        The states, in the dtype of ``h0``.
+        The states, or the last one, in the dtype of ``h0``.
 
     Raises:
         TypeError: If an argument is not a floating-point tensor, or dtypes differ.
@@ -94,16 +112,18 @@ def lipschitz_scan(
         Erichson, Azencot, Queiruga, Hodgkinson, Mahoney (2021), Lipschitz Recurrent Neural
         Networks, ICLR.
     """
-    call = make_call(
+    states, last = scan_both(
         "lipschitz_scan",
         {"input": input, "h0": h0, "a": a, "w": w, "u": u, "b": b},
+        backend=backend,
         step_size=step_size,
         method=method,
         nonlinearity=nonlinearity,
         substeps=substeps,
+        output=output,
+        memory=memory,
     )
-    with _autocast_off(input.device):
-        return backends.run("lipschitz_scan", call, backend)
+    return last if states is None else states
 
 
 def gated_lipschitz_scan(
@@ -151,16 +171,17 @@ def gated_lipschitz_scan(
         ValueError: As :func:`lipschitz_scan`.
     """
     tensors = {"input": input, "h0": h0, "a": a, "w": w, "u": u, "b": b}
-    call = make_call(
+    tensors = tensors | {"u_gate": u_gate, "b_gate": b_gate}
+    states, _ = scan_both(
         "gated_lipschitz_scan",
-        tensors | {"u_gate": u_gate, "b_gate": b_gate},
+        tensors,
         step_size=step_size,
         method=method,
         nonlinearity=nonlinearity,
         substeps=substeps,
     )
-    with _autocast_off(input.device):
-        return reference.scan(call)
+    assert states is not None  # for the type checker: the call asks for all
+    return states
 
 
 def lipschitz_field(
