@@ -35,7 +35,7 @@ clean:  ## remove what the targets above made; never a run or data
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment is begun anew when it was made for another place or Python.
-.venv/.runtime: pyproject.toml constraints.txt
+.venv/.runtime: pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
 	@echo "Setting up .venv (a few minutes the first time) ..."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(PIP) --editable .
