@@ -9,6 +9,7 @@ from lipschitz_rnn._base.checks import require_choice
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.layer import RecurrentLayer
 from lipschitz_rnn.nn.state import State
+from lipschitz_rnn.nn.streaming import advance, packed_layer, step_times
 from lipschitz_rnn.nn.unit import UnitOptions, register_unit, reset_unit, scan_unit
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.call import LOW_PRECISION, MEMORIES
@@ -201,13 +202,42 @@ class LipschitzRNN(RecurrentLayer):
     def step(
         self, input: Tensor, state: State | None = None, dt: float | Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Feed one observation of a stream; see :meth:`RecurrentLayer.step`."""
+        """Feed one observation of a stream; see :meth:`RecurrentLayer.step`.
+
+        Under ``torch.no_grad`` the weights are laid out once for the kernel and kept until a
+        parameter changes. As elsewhere in torch, a change through ``parameter.data`` goes unseen.
+
+        Returns:
+            The output, (B, H) or (H,), and the state to hand to the next call.
+        """
+        fast = self._fast_step(input, state, dt)
+        if fast is not None:
+            return fast
         if state is None and isinstance(input, Tensor) and input.dtype in LOW_PRECISION:
             # what is lost in half precision would be lost at every step
             batch = (input.shape[0],) if input.dim() == 2 else ()
             shape = (self.num_layers, *batch, self.hidden_size)
             state = input.new_zeros(shape, dtype=torch.float32)
         return super().step(input, state, dt)
+
+    def _fast_step(
+        self, input: Tensor, state: State | None, dt: float | Tensor | None
+    ) -> tuple[Tensor, Tensor] | None:
+        """The step by the kernel alone, or None for calls that need more, or a message."""
+        if torch.is_grad_enabled() or self.bidirectional or (self.dropout and self.training):
+            return None
+        packed = packed_layer(self, lambda: self._suffixes, self.options, input)
+        times = None if packed is None else step_times(dt, input)
+        if packed is None or times is None or input.shape[-1] != self.input_size:
+            return None
+        shape = (self.num_layers, *input.shape[:-1], self.hidden_size)
+        if state is None:
+            h = input.new_zeros(shape)
+        elif isinstance(state, Tensor) and state.shape == shape and state.dtype == input.dtype:
+            h = state.clone(memory_format=torch.contiguous_format)
+        else:
+            return None
+        return advance(packed, input, h, times), h
 
     def extra_repr(self) -> str:
         """Sizes, and every option that is not at its default."""

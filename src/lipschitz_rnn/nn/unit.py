@@ -235,6 +235,11 @@ def scan_unit(
     )
 
 
+def unit_weights(module: nn.Module, suffix: str, options: UnitOptions) -> tuple[Tensor, ...]:
+    """``α A``, ``W``, ``U`` and ``b`` of an ungated unit."""
+    return _body(_read(module, suffix), options)
+
+
 def unit_field(
     module: nn.Module, suffix: str, options: UnitOptions, input: Tensor, h: Tensor
 ) -> Tensor:

@@ -119,6 +119,11 @@ def use_backend(name: str) -> Iterator[None]:
         _forced.name = before
 
 
+def forced_name() -> str:
+    """The backend in force in this thread: a name, or ``"auto"``."""
+    return _forced.name
+
+
 def choose_backend(where: str, call: ScanCall, requested: str = "auto") -> BackendChoice:
     """Find who runs a call.
 

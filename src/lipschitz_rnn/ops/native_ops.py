@@ -136,7 +136,8 @@ def _(
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, step_size, method, stride, _ = inputs
     states, _, tanhs = output
-    ctx.mark_non_differentiable(tanhs)
+    # States kept here and there are for the backward pass alone; no caller sees them.
+    ctx.mark_non_differentiable(*((tanhs,) if stride == 1 else (states, tanhs)))
     ctx.set_materialize_grads(False)  # a full array of zeros for states that no loss looks at
     ctx.save_for_backward(*tensors, states, tanhs)
     ctx.settings = step_size, method, stride
@@ -145,6 +146,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _backward(ctx: Any, grad_states: Tensor | None, grad_last: Tensor | None, _: Any) -> Any:
     *tensors, states, tanhs = ctx.saved_tensors
     wanted = [bool(need) for need in ctx.needs_input_grad[:6]]
+    grad_states = grad_states if ctx.settings[2] == 1 else None
     nothing = (None,) * 5
     if grad_states is None and grad_last is None:
         return (*(None,) * 6, *nothing)
@@ -174,7 +176,7 @@ def _reference_gradient(
     grad_last: Tensor | None,
 ) -> list[Tensor | None]:
     """The same gradients through the reference, with a graph that can be differentiated again."""
-    step_size, method, stride = settings
+    step_size, method, _ = settings
     *arguments, step_sizes = tensors
     steps = step_size if step_sizes is None else step_sizes
     tanh = NONLINEARITIES["tanh"]
@@ -183,7 +185,7 @@ def _reference_gradient(
     call = ScanCall(input, h0, a, w, u, b, steps, BY_NUMBER[method], tanh, substeps=1)
     states, last = reference.scan(call)
     assert states is not None  # the call keeps all
-    pairs = [(states[stride - 1 :: stride], grad_states), (last, grad_last)]
+    pairs = [(states, grad_states), (last, grad_last)]
     outputs, grads = zip(*((y, g) for y, g in pairs if g is not None), strict=True)
     inputs = [x for x, want in zip(arguments, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(outputs, inputs, grads, create_graph=True))  # type: ignore[arg-type]

@@ -1,0 +1,38 @@
+"""The fixed eager loop that the kernel is measured against."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def loop(
+    input: Tensor, h0: Tensor, a: Tensor, w: Tensor, u: Tensor, b: Tensor, step_size: float
+) -> tuple[Tensor, Tensor]:
+    r"""The recurrence as well as plain, eager PyTorch can run it.
+
+    .. math:: h_t = h_{t-1} + \varepsilon \bigl(A h_{t-1} + \tanh(W h_{t-1} + U x_t + b)\bigr)
+
+    It never changes, unlike :mod:`lipschitz_rnn.ops.reference`: a speed-up "over the loop" means the
+    same in every release only if the loop is the same. All inputs are projected in one product,
+    every step is one product with :math:`[A \mid W]`, and time is walked by ``unbind``: an index
+    would cost a gradient of the whole sequence for each step.
+
+    Args:
+        input: The sequence, shape (T, B, P).
+        h0: Initial state, shape (B, N).
+        a: A, shape (N, N).
+        w: W, shape (N, N).
+        u: U, shape (N, P).
+        b: Bias, shape (N,).
+        step_size: ε.
+
+    Returns:
+        The last state, (B, N), and all of them, (T, B, N).
+    """
+    matrices = torch.cat((a, w)).mT  # (N, 2N)
+    h, states = h0, []
+    for z in functional.linear(input, u, b).unbind(0):
+        linear, recurrent = (h @ matrices).chunk(2, -1)
+        h = torch.add(h, linear + torch.tanh(recurrent + z), alpha=step_size)
+        states.append(h)
+    return h, torch.stack(states)
