@@ -14,8 +14,8 @@ SNAPSHOT = {
     """,
     "lipschitz_rnn.ops": """
         Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES NativeBackend
-        Nonlinearity RK4 ScanCall TABLEAUX available_backends explain_backend explicit_step
-        gated_lipschitz_scan
+        Nonlinearity RK4 ScanCall TABLEAUX available_backends explain_backend explain_kernel
+        explicit_step gated_lipschitz_scan
         lipschitz_field lipschitz_scan register_backend release_memory use_backend use_variant
         variants
     """,

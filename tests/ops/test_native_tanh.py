@@ -25,7 +25,7 @@ def kernel_tanh(x, variant):
 
 
 def sample(dtype):
-    """Runs of neighbours around joints of the range reduction and powers of two, and far between."""
+    """Runs of neighbours around joints of the range reduction and powers of two, and between."""
     kind = np.float32 if dtype == torch.float32 else np.float64
     joints = [(n + 0.5) * math.log(2) / 2 for n in range(56)]
     centres = np.array([*joints, *(2.0**e for e in range(-30, 6)), 9.0109, 19.0615], dtype=kind)

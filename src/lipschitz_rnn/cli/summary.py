@@ -28,7 +28,7 @@ def print_summary(record: RunRecord) -> None:
     environment = record.environment
     table.add_row(
         "run on",
-        f"{environment['backend']}, {environment['instruction_set']}, "
+        f"{environment['backend']}, {environment.get('kernel') or environment['instruction_set']}, "
         f"{environment['processor']}, {environment['threads']} of {environment['cores']} cores",
     )
     console = make_console()

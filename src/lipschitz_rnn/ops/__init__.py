@@ -7,6 +7,7 @@ from lipschitz_rnn.ops.backend import register_backend as register_backend
 from lipschitz_rnn.ops.backend import use_backend as use_backend
 from lipschitz_rnn.ops.buffers import release_memory as release_memory
 from lipschitz_rnn.ops.call import ScanCall as ScanCall
+from lipschitz_rnn.ops.library import explain_kernel as explain_kernel
 from lipschitz_rnn.ops.library import use_variant as use_variant
 from lipschitz_rnn.ops.library import variants as variants
 from lipschitz_rnn.ops.native import NativeBackend as NativeBackend

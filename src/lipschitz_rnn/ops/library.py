@@ -158,6 +158,20 @@ def variant_name() -> str:
     return _NAMES[current_variant()]
 
 
+def explain_kernel() -> str:
+    """What runs the native backend here, for people.
+
+    Returns:
+        The variant in force and those that could be; or why there is none.
+    """
+    if isinstance(library, Missing):
+        return f"none: {library.reason}"
+    try:
+        return f"{variant_name()} (of {', '.join(variants())})"
+    except ValueError as error:
+        return f"none: {error}"
+
+
 @contextlib.contextmanager
 def use_variant(name: str) -> Iterator[None]:
     """Force a variant of the kernel within a ``with`` block, for the whole process.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lipschitz_rnn.ops import BackendChoice, explain_backend
+from lipschitz_rnn.ops import BackendChoice, explain_backend, explain_kernel
 from lipschitz_rnn.training.config import ModelConfig
 
 _PACKAGES = ("torch", "numpy", "safetensors")
@@ -32,6 +32,7 @@ def describe_environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": _cores(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "kernel": explain_kernel(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }

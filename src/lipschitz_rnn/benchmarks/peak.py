@@ -1,0 +1,53 @@
+"""The machine's peak: how fast independent fused multiply-adds run from registers."""
+
+import time
+from collections.abc import Callable
+
+from lipschitz_rnn.ops import library
+
+_SECONDS = 0.05  # of one measurement: long beside the start of a thread, short beside a pass
+_FIRST_ROUNDS = 1 << 16
+
+
+class Peak:
+    """A loop of multiply-adds of a fixed length, about 50 ms.
+
+    Args:
+        threads: On how many it runs.
+        clock: Seconds.
+
+    Attributes:
+        operations: Floating-point operations of one call, by all threads together.
+    """
+
+    def __init__(self, threads: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._threads = threads
+        self._rounds = _FIRST_ROUNDS
+        self()  # wakes the cores
+        start = clock()
+        self()
+        elapsed = max(clock() - start, 1e-6)
+        self._rounds = max(1, round(_FIRST_ROUNDS * _SECONDS / elapsed))
+        self.operations = self()
+
+    def __call__(self) -> float:
+        """Run once.
+
+        Returns:
+            The operations done.
+
+        Raises:
+            RuntimeError: If there is no native library, or it refuses.
+        """
+        found = library.library
+        if isinstance(found, library.Missing):
+            raise RuntimeError(f"peak: {found.reason}.")
+        done: float = found.lipschitz_scan_peak_f32(
+            self._rounds, self._threads, library.current_variant()
+        )
+        if done <= 0:
+            raise RuntimeError(
+                f"peak: expected a number of threads that the native library can start, got "
+                f"{self._threads}. Use fewer."
+            )
+        return done
