@@ -774,9 +774,16 @@ struct Backward {
     const T *from = t ? constant<T>(c.states) + (t / c.stride - 1) * plane : constant<T>(c.h0);
     for (int n = 0; n < chunk.count; ++n) {
       const Tile &tile = chunk.tiles[n];
-      pack_tile(from + tile.first * s.hidden, tile.rows, s.hidden, m.h[0].at(tile, slot),
-                m.h[0].stride(tile));
+      const T *rows = from + tile.first * s.hidden;
+      pack_tile(rows, tile.rows, s.hidden, m.h[0].at(tile, slot), m.h[0].stride(tile));
+      if (c.stride == 1 && t > m.group) prefetch_rows(rows - m.group * plane, tile.rows);
     }
+  }
+
+  // Fetches what will be read a group, or a step, from now: it left the caches long ago.
+  void prefetch_rows(const T *rows, int64_t count) {
+    constexpr int64_t line = 64 / (int64_t)sizeof(T);
+    for (int64_t i = 0; i < count * s.hidden; i += line) __builtin_prefetch(rows + i);
   }
 
   // mu = coefficient * adjoint, dz = (1 - tanh^2) mu, and the sums of b and of a thin U. At the last
@@ -795,6 +802,8 @@ struct Backward {
     T *mu_out = m.products[stage].at(tile, slot);
     T *dz_out = mu_out + (s.linear ? s.hidden_blocks * stride : 0);
     const T *x = m.x.at(tile, slot);
+    if (rows && t) prefetch_rows(rows - plane, tile.rows);
+    if (outside && t) prefetch_rows(outside - plane, tile.rows);
     for (int64_t j = 0; j < s.hidden_blocks; ++j) {
       const int64_t valid = s.hidden - j * L;
       T *adjoint = source.at(tile, 0) + j * source.stride(tile);
