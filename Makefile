@@ -2,15 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-CODE := src tests benchmarks docs
+CODE := src tests docs
 
-.PHONY: demo test test-all lint format bench docs clean
+.PHONY: demo test test-reference test-all lint format bench sanitize docs clean
 
 demo: .venv/.runtime  ## train on real handwritten digits and report
 	@$(BIN)/lipschitz-rnn demo
 
 test: .venv/.dev  ## the tests, without those marked slow
 	$(BIN)/python -m pytest -m "not slow"
+
+test-reference: .venv/.dev  ## the same on the reference path, without the kernel
+	LIPSCHITZ_RNN_BACKEND=reference $(BIN)/python -m pytest -m "not slow and not native" tests
 
 test-all: .venv/.dev  ## every test
 	$(BIN)/python -m pytest
@@ -24,15 +27,18 @@ format: .venv/.dev  ## mend what can be mended
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: .venv/.runtime  ## time the recurrence against torch's own layers
-	$(BIN)/python benchmarks/run.py
+bench: .venv/.runtime  ## time the kernel against other layers and the machine's peak
+	$(BIN)/lipschitz-rnn bench --output benchmarks/results/recurrence.json
+
+sanitize:  ## the kernel under sanitizers, and for AArch64 under emulation
+	csrc/test/sanitize.sh
 
 docs: .venv/.docs  ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
 
 clean:  ## remove what the targets above made; never a run or data
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis site
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis site build
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment is begun anew when it was made for another place or Python.
 .venv/.runtime: pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
