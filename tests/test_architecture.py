@@ -15,7 +15,7 @@ LAYERS = [
     {"nn"},
     {"analysis", "data"},
     {"training"},
-    {"experiments"},
+    {"benchmarks", "experiments"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -34,6 +34,9 @@ SNAPSHOT = {
         RunRecord RunStarted SeedConfig TrainingConfig UpdateDone WeightsResult count_parameters
         evaluate fit load_checkpoint resume save_checkpoint
     """,
+    "lipschitz_rnn.benchmarks": """
+        SHAPES Settings Shape as_markdown find_shape read_results run_benchmark
+    """,
     "lipschitz_rnn.experiments": """
         TrainedRun build_data build_model evaluate_run load_preset load_trained measure_spectra
         predict_run preset_names resume_run train_run

@@ -1,6 +1,5 @@
 """The speed of the recurrence beside other ways to compute it, and beside the machine's peak."""
 
-from lipschitz_rnn.benchmarks.loop import loop as loop
 from lipschitz_rnn.benchmarks.report import as_markdown as as_markdown
 from lipschitz_rnn.benchmarks.report import read_results as read_results
 from lipschitz_rnn.benchmarks.run import Settings as Settings

@@ -126,8 +126,9 @@ def build(name: str, problem: Problem) -> Candidate:
 
 def _native(input: Tensor, *weights: Tensor) -> Tensor:
     # The public op, as a layer calls it: checks, dispatch and autograd are part of its time.
+    h0, a, w, u, b = weights
     return lipschitz_scan(
-        input, *weights, step_size=STEP_SIZE, backend="native", output="last"  # type: ignore[misc]
+        input, h0, a, w, u, b, step_size=STEP_SIZE, backend="native", output="last"
     )
 
 
@@ -161,7 +162,8 @@ def _build_layer(kind: Callable[[int, int], nn.RNNBase], problem: Problem) -> Ca
 
     def last() -> Tensor:
         h_n = layer(problem.input, hx)[1]
-        return (h_n[0] if is_lstm else h_n)[0]  # (B, N)
+        state: Tensor = (h_n[0] if is_lstm else h_n)[0]  # (B, N)
+        return state
 
     def forward() -> Tensor:
         with torch.no_grad():

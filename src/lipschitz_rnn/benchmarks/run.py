@@ -131,15 +131,14 @@ def _describe(
     if peak_operations:
         taken = [x for name in shape.passes for x in times[_PEAK, name]]
         rates = [peak_operations / x / 1e9 for x in taken]
-    peak = _summary(rates, "gflops") if rates else None
+    peak = _summary(rates) if rates else None
     native = {name: spread(times[NATIVE, name])[0] for name in shape.passes if NATIVE in names}
     results: dict[str, dict[str, Any]] = {who: {} for who in names}
     for who in names:
         for name in shape.passes:
-            result = _summary(times[who, name], "s")
+            result = _summary(times[who, name], "_s")
             rate = shape.operations(name) / result["median_s"] / 1e9
-            counts = peak is not None and who in SAME_UNIT
-            result["fraction"] = rate / peak["median_gflops"] if peak and counts else None
+            result["fraction"] = rate / peak["median"] if peak and who in SAME_UNIT else None
             result["ratio"] = result["median_s"] / native[name] if native else None
             results[who][name] = result
     return {
@@ -151,14 +150,14 @@ def _describe(
         "threads": shape.threads,
         "target_percent": {"reach": shape.reach, "aim": shape.aim},
         "operations": {name: shape.operations(name) for name in shape.passes},
-        "peak": peak,
+        "peak_gflops": peak,
         "candidates": results,
     }
 
 
-def _summary(values: list[float], unit: str) -> dict[str, Any]:
+def _summary(values: list[float], unit: str = "") -> dict[str, Any]:
     median, quartiles = spread(values)
-    return {f"median_{unit}": median, f"quartiles_{unit}": quartiles, "repeats": len(values)}
+    return {f"median{unit}": median, f"quartiles{unit}": quartiles, "repeats": len(values)}
 
 
 def _load() -> list[float] | None:

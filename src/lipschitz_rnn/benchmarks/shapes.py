@@ -91,7 +91,8 @@ def find_shape(name: str) -> Shape:
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){3}", name):
         remedy = nearest(name, known) or f"Such as {SHAPES[0].name}."
         raise InputError(f"shape: expected BxTxNxP, four positive numbers, got {name!r}. {remedy}")
-    return Shape(*(int(size) for size in name.split("x")))
+    batch, steps, hidden, features = (int(size) for size in name.split("x"))
+    return Shape(batch, steps, hidden, features)
 
 
 def on_threads(shape: Shape, threads: int) -> Shape:

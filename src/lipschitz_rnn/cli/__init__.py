@@ -1,7 +1,7 @@
 """The command line, ``lipschitz-rnn``: one file a verb."""
 
-from lipschitz_rnn.cli import data, demo, evaluate, info, predict, resume, train
+from lipschitz_rnn.cli import bench, data, demo, evaluate, info, predict, resume, train
 from lipschitz_rnn.cli.app import app as app
 from lipschitz_rnn.cli.app import main as main
 
-__all__ = ["app", "data", "demo", "evaluate", "info", "main", "predict", "resume", "train"]
+__all__ = ["app", "bench", "data", "demo", "evaluate", "info", "main", "predict", "resume", "train"]

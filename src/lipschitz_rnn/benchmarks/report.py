@@ -1,0 +1,99 @@
+"""Results read back from a file, and as a Markdown table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.benchmarks.candidates import LABELS, NATIVE
+from lipschitz_rnn.benchmarks.shapes import PASSES
+
+NOTHING = "-"
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read what a benchmark wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The table that :func:`lipschitz_rnn.benchmarks.run_benchmark` returned.
+
+    Raises:
+        InputError: If the file is something else.
+    """
+    try:
+        results: dict[str, Any] = json.loads(path.read_bytes())
+        as_markdown(results)
+        for key in ("processor", "commit", "variant", "load_average_start", "missing"):
+            results["conditions"][key]
+        for shape in results["shapes"]:
+            if shape["peak_gflops"]:
+                shape["peak_gflops"]["median"] + 0.0
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(
+            f"{path}: expected the results of `lipschitz-rnn bench`, got something else."
+        ) from None
+    return results
+
+
+def as_markdown(results: dict[str, Any]) -> str:
+    """One Markdown table: a row for each shape, its training pass where one was measured.
+
+    Args:
+        results: What :func:`lipschitz_rnn.benchmarks.run_benchmark` returned.
+
+    Returns:
+        The lines of the table. A column ``× loop`` says how many times as long as the native kernel
+        the loop takes.
+    """
+    others = others_in(results)
+    labels = [f"× {LABELS[who].removeprefix('eager ')}" for who in others]
+    header = ["B, T, N, P", "native ms", "% of peak", "target", *labels]
+    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    for shape in results["shapes"]:
+        lines.append(_line(_cells(shape, others, results["conditions"]["threads"])))
+    return "\n".join(lines)
+
+
+def others_in(results: dict[str, Any]) -> list[str]:
+    """Candidates of any shape but the native one, in the order of tables."""
+    seen = {who for shape in results["shapes"] for who in shape["candidates"]}
+    return [who for who in LABELS if who in seen and who != NATIVE]
+
+
+def target_text(shape: dict[str, Any]) -> str:
+    """``75/85``: per cent of the peak to reach, and aimed at."""
+    reach, aim = (shape["target_percent"][key] for key in ("reach", "aim"))
+    return NOTHING if reach is None else f"{reach}/{NOTHING if aim is None else aim}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Three significant digits or so."""
+    value = 1000 * seconds
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def _cells(shape: dict[str, Any], others: list[str], threads: int) -> list[str]:
+    candidates = shape["candidates"]
+    last = [name for name in PASSES if name in shape["operations"]][-1]
+    native = candidates.get(NATIVE, {}).get(last)
+    notes = ["forward only"] if last != PASSES[-1] else []
+    if shape["threads"] != threads:
+        notes.append(f"{shape['threads']} thread{'s' if shape['threads'] > 1 else ''}")
+    sizes = ", ".join(str(shape[key]) for key in ("batch", "steps", "hidden", "features"))
+    cells = [
+        sizes + (f" ({', '.join(notes)})" if notes else ""),
+        milliseconds(native["median_s"]) if native else NOTHING,
+        f"{native['fraction']:.0%}".removesuffix("%") if native else NOTHING,
+        target_text(shape),
+    ]
+    for who in others:
+        ratio = candidates.get(who, {}).get(last, {}).get("ratio")
+        cells.append(NOTHING if ratio is None else f"{ratio:.1f}")
+    return cells
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,104 @@
+"""The benchmark: order, budget, arithmetic, files, and what is missing."""
+
+import json
+
+import pytest
+
+from lipschitz_rnn.benchmarks.measure import alternate, spread
+from lipschitz_rnn.cli import main
+from lipschitz_rnn.ops import library, variants
+from lipschitz_rnn.ops.library import Missing
+
+
+class Clock:
+    """Time passes only while a task runs."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def task(self, name, seconds, log):
+        def run():
+            self.now += seconds
+            log.append(name)
+
+        return run
+
+
+def test_tasks_alternate_and_slow_ones_keep_to_their_budget():
+    clock, log = Clock(), []
+    costs = {"a": 1.0, "b": 3.0}
+    tasks = {name: clock.task(name, cost, log) for name, cost in costs.items()}
+    times = alternate(tasks, always=frozenset("a"), repeats=6, seconds=9.5, clock=clock)
+    assert times == {"a": [1.0] * 6, "b": [3.0] * 3}
+    assert "".join(log) == "ab" + "aab" * 3  # the first pair warms up
+
+
+def test_spread():
+    assert spread([3.0]) == (3.0, [3.0, 3.0])
+    assert spread([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, [2.0, 4.0])
+
+
+def run(tmp_path, *options):
+    path = tmp_path / "bench.json"
+    arguments = ["bench", "--shape", "4x20x16x2", "--repeats", "3", "--seconds", "0.1"]
+    code = main([*arguments, "--output", str(path), *options])
+    return code, json.loads(path.read_text()) if path.is_file() else None
+
+
+@pytest.mark.native
+@pytest.mark.skipif(not variants(), reason="no native library here")
+def test_a_small_run_from_end_to_end(tmp_path, capsys):
+    code, results = run(tmp_path)
+    assert code == 0
+    assert results["conditions"]["variant"] in variants()
+    (shape,) = results["shapes"]
+    assert shape["name"] == "4x20x16x2"
+    assert shape["peak_gflops"]["median"] > 0.1
+    for name, count in shape["operations"].items():
+        native = shape["candidates"]["native"][name]
+        low, high = native["quartiles_s"]
+        assert 0 < low <= native["median_s"] <= high
+        assert native["repeats"] == 3
+        assert native["ratio"] == 1
+        rate = count / native["median_s"] / 1e9
+        assert native["fraction"] == pytest.approx(rate / shape["peak_gflops"]["median"])
+        assert native["fraction"] < 1.2
+        assert shape["candidates"]["gru"][name]["fraction"] is None
+    shown = capsys.readouterr().out
+    assert "4x20x16x2" in shown
+    assert "nn.LSTM" in shown
+    file = str(tmp_path / "bench.json")
+    assert main(["bench", "--from", file, "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| B, T, N, P | native ms | % of peak | target | × loop |")
+    assert lines[2].startswith("| 4, 20, 16, 2 | ")
+
+
+def test_without_a_library_the_others_are_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(library, "library", Missing("it is a test"))
+    code, results = run(tmp_path, "--only", "native,loop,rnn")
+    assert code == 0
+    assert "native is not measured: it is a test." in capsys.readouterr().err
+    (shape,) = results["shapes"]
+    assert shape["peak_gflops"] is None
+    assert set(shape["candidates"]) == {"loop", "rnn"}
+    assert shape["candidates"]["loop"]["training"]["ratio"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shape", "4x5"], "expected BxTxNxP"),
+        (["--only", "nativ"], "--only: expected some of native"),
+        (["--from", "pyproject.toml"], "expected the results of `lipschitz-rnn bench`"),
+        (["--from", "no-such-file.json"], "No such file"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(options, message, capsys):
+    assert main(["bench", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
