@@ -3,7 +3,7 @@
 usage: kill_and_resume.py FOLDER SEED PAUSE
 
 Trains FOLDER/whole without interruption, then FOLDER/killed with a SIGKILL after a random time of
-at most PAUSE seconds, again and again, until it is finished. Prints how often it was killed, and
+at most PAUSE times what the first took, again and again, until it is finished. Prints how often it was killed, and
 how often after the first checkpoint.
 """
 
@@ -80,6 +80,7 @@ def main() -> None:
     kills = late_kills = 0
     folders = [RunFolder(root / "whole"), RunFolder(root / "killed")]
     for folder in folders:
+        started = time.perf_counter()
         while not folder.is_finished:
             child = os.fork()
             if not child:
@@ -91,7 +92,7 @@ def main() -> None:
                 finally:
                     os._exit(1)
             if folder is folders[1]:
-                time.sleep(chance.uniform(0, pause))
+                time.sleep(chance.uniform(0, pause * whole))
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             if os.WIFSIGNALED(status):
@@ -99,6 +100,8 @@ def main() -> None:
                 late_kills += folder.last.exists()
             elif os.WEXITSTATUS(status):
                 sys.exit("the child failed")
+        if folder is folders[0]:
+            whole = time.perf_counter() - started
     print(kills, late_kills)
 
 

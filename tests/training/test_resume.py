@@ -38,13 +38,13 @@ def kill_and_resume(folder: Path, seed: int, pause: float) -> None:
 
 
 def test_killed_at_random_points_equals_uninterrupted(tmp_path):
-    kill_and_resume(tmp_path, seed=0, pause=0.25)
+    kill_and_resume(tmp_path, seed=0, pause=0.4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_killed_at_random_points_equals_uninterrupted_many_times(tmp_path, seed):
-    kill_and_resume(tmp_path, seed=seed, pause=0.1)
+    kill_and_resume(tmp_path, seed=seed, pause=0.25)
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 7, 8, 14, 20, 21])
