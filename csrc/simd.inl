@@ -164,7 +164,7 @@ struct Tanh<double> {
 template <class T>
 LS_INLINE Vec<T> residual(Vec<T> a, Vec<T> b, Vec<T> c) {
 #if LS_HAS_FMA
-  return a - b * c;  // contracted: these files are compiled with -ffp-contract=fast
+  return a - b * c;  // one rounding, by -ffp-contract=fast and -O2 or more: see CMakeLists.txt
 #else
   // Dekker's product: b = bh + bl and c = ch + cl in halves, whose products are exact.
   constexpr T split = sizeof(T) == 4 ? T(4097) : T(134217729);

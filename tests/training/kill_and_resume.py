@@ -3,8 +3,8 @@
 usage: kill_and_resume.py FOLDER SEED PAUSE
 
 Trains FOLDER/whole without interruption, then FOLDER/killed with a SIGKILL after a random time of
-at most PAUSE times what the first took, again and again, until it is finished. Prints how often it was killed, and
-how often after the first checkpoint.
+at most PAUSE times what the first took, again and again, until it is finished. Prints how often it
+was killed, and how often after the first checkpoint.
 """
 
 import os

@@ -45,15 +45,15 @@ def as_markdown(results: dict[str, Any]) -> str:
         results: What :func:`lipschitz_rnn.benchmarks.run_benchmark` returned.
 
     Returns:
-        The lines of the table. A column ``× loop`` says how many times as long as the native kernel
+        The lines of the table. A column ``x loop`` says how many times as long as the native kernel
         the loop takes.
     """
     others = others_in(results)
-    labels = [f"× {LABELS[who].removeprefix('eager ')}" for who in others]
+    labels = [f"x {LABELS[who].removeprefix('eager ')}" for who in others]
     header = ["B, T, N, P", "native ms", "% of peak", "target", *labels]
     lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
-    for shape in results["shapes"]:
-        lines.append(_line(_cells(shape, others, results["conditions"]["threads"])))
+    threads = results["conditions"]["threads"]
+    lines += [_line(_cells(shape, others, threads)) for shape in results["shapes"]]
     return "\n".join(lines)
 
 

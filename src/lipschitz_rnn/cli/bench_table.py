@@ -37,8 +37,8 @@ def print_results(results: dict[str, Any]) -> None:
         console.width = _WIDTH
     console.print(table)
     say(
-        "Medians (middle half), milliseconds; x: times the native time; n: repeats, where fewer than\n"
-        "the native ones. Per cent of the peak measured in the same rounds, of useful operations:\n"
+        "Medians (middle half), milliseconds; x: times the native time; n: repeats, where fewer\n"
+        "than the native ones. Per cent of the peak measured in the same rounds, of useful operations:\n"
         "4 T B N^2 + 2 T B N P forward, three times that in training; below it, reach/aim."
     )
     for who, reason in conditions["missing"].items():
