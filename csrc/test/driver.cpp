@@ -577,36 +577,38 @@ struct Scan {
   }
 };
 
-// How many of the kinds of problem a shape is tried with: fewer where it is large.
+// How many of the kinds of problem a shape is tried with: fewer where it is large, and then each with one
+// way of storing only.
 struct Shape {
   Sizes n;
   int kinds;
   int quick_kinds;
+  bool small() const { return kinds >= 24; }
 };
 
 const Shape kShapes[] = {
-    {{1, 1, 1, 0}, kKinds, 24},   // nothing but one number
+    {{1, 1, 1, 0}, kKinds, 24},  // nothing but one number
     {{1, 1, 1, 1}, kKinds, 24},
     {{2, 1, 3, 2}, kKinds, 12},
     {{5, 3, 7, 5}, kKinds, 12},
     {{4, 2, 16, 1}, kKinds, 6},
-    {{1, 13, 16, 8}, 24, 6},      // one full tile of 13 rows
-    {{7, 6, 8, 4}, 24, 6},        // one of 6; P is half a vector of 8
-    {{3, 14, 17, 9}, 24, 6},      // two uneven tiles; one column, and one feature, too many for a vector
+    {{1, 13, 16, 8}, 24, 6},  // one full tile of 13 rows
+    {{7, 6, 8, 4}, 24, 6},    // one of 6; P is half a vector of 8
+    {{3, 14, 17, 9}, 24, 6},  // uneven tiles; one column and one feature more than a vector and half of one
     {{6, 7, 9, 3}, 24, 6},
     {{40, 1, 5, 3}, 24, 6},
-    {{130, 2, 10, 2}, 12, 4},     // several groups of the weight gradient
-    {{2, 40, 65, 0}, 12, 2},
-    {{1, 131, 20, 1}, 12, 4},     // chunk after chunk: more than 65 rows a thread
-    {{3, 70, 33, 21}, 8, 4},
-    {{9, 27, 31, 17}, 8, 2},
-    {{12, 5, 64, 32}, 8, 2},
-    {{3, 5, 47, 10}, 12, 2},
-    {{5, 26, 130, 24}, 4, 1},
-    {{12, 200, 40, 10}, 7, 2},    // from here on enough work for three threads
-    {{14, 203, 33, 21}, 7, 1},    // 68 rows a thread: two chunks each
-    {{60, 70, 24, 7}, 7, 1},
-    {{100, 2, 130, 24}, 3, 0},    // fewer rows than threads
+    {{130, 2, 10, 2}, 20, 4},  // several groups of the weight gradient
+    {{2, 40, 65, 0}, 20, 2},
+    {{1, 131, 20, 1}, 20, 4},  // more than 65 rows a thread: chunk after chunk
+    {{3, 70, 33, 21}, 20, 4},
+    {{9, 27, 31, 17}, 20, 2},
+    {{12, 5, 64, 32}, 20, 2},
+    {{3, 5, 47, 10}, 20, 2},
+    {{5, 26, 130, 24}, 12, 1},
+    {{12, 200, 40, 10}, 12, 2},  // from here on enough work for three threads
+    {{14, 203, 33, 21}, 12, 1},  // 68 rows a thread: two chunks each
+    {{60, 70, 24, 7}, 12, 1},
+    {{100, 2, 130, 24}, 5, 0},  // fewer rows than threads
 };
 
 // Whether a number of threads makes a difference: the workspace has a share for each.
@@ -625,13 +627,15 @@ void check_problem(const Shape &shape, const Kind &kind, unsigned turn, std::vec
   const Problem<T> problem(shape.n, kind, 1000u + turn);
   const Reference reference(problem);
   const std::vector<int> all = variants();
+  const std::vector<Storage> ways = storages(shape.n, kind.method);
   for (size_t v = 0; v < all.size(); ++v)
     for (int threads = 1; threads <= 3; ++threads)
-      for (const Storage &storage : storages(shape.n, kind.method)) {
-        const Scan<T> scan{problem, reference, groups[v], all[v], threads, storage};
+      for (size_t s = 0; s < ways.size(); ++s) {
+        if (!shape.small() && s != (turn + v + (size_t)threads) % ways.size()) continue;
+        const Scan<T> scan{problem, reference, groups[v], all[v], threads, ways[s]};
         if (threads > 1 && !splits_further(scan)) continue;
         threaded[threads] += 1;
-        scan.check(shape.kinds == kKinds && threads == 1, turn++);
+        scan.check(shape.kinds == kKinds, turn + 7u * (unsigned)s);
       }
 }
 

@@ -78,6 +78,7 @@ def main() -> None:
     root, seed, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     config, chance = make_config(seed), random.Random(seed)
     kills = late_kills = 0
+    whole = 0.0  # seconds of the uninterrupted run
     folders = [RunFolder(root / "whole"), RunFolder(root / "killed")]
     for folder in folders:
         started = time.perf_counter()

@@ -38,8 +38,8 @@ def print_results(results: dict[str, Any]) -> None:
     console.print(table)
     say(
         "Medians (middle half), milliseconds; x: times the native time; n: repeats, where fewer\n"
-        "than the native ones. Per cent of the peak measured in the same rounds, of useful operations:\n"
-        "4 T B N^2 + 2 T B N P forward, three times that in training; below it, reach/aim."
+        "than the native ones. Per cent of the peak, measured in the same rounds, by useful\n"
+        "operations: 4 T B N^2 + 2 T B N P forward, three times that in training; below it, reach/aim."
     )
     for who, reason in conditions["missing"].items():
         say(f"{LABELS[who]} is not measured: {reason}.")
