@@ -577,8 +577,8 @@ struct Scan {
   }
 };
 
-// How many of the kinds of problem a shape is tried with: fewer where it is large, and then each with one
-// way of storing only.
+// How many of the kinds of problem a shape is tried with: fewer where it is large, and then each with
+// one way of storing only.
 struct Shape {
   Sizes n;
   int kinds;
@@ -594,7 +594,7 @@ const Shape kShapes[] = {
     {{4, 2, 16, 1}, kKinds, 6},
     {{1, 13, 16, 8}, 24, 6},  // one full tile of 13 rows
     {{7, 6, 8, 4}, 24, 6},    // one of 6; P is half a vector of 8
-    {{3, 14, 17, 9}, 24, 6},  // uneven tiles; one column and one feature more than a vector and half of one
+    {{3, 14, 17, 9}, 24, 6},  // uneven tiles; a column more than a vector, a feature more than half
     {{6, 7, 9, 3}, 24, 6},
     {{40, 1, 5, 3}, 24, 6},
     {{130, 2, 10, 2}, 20, 4},  // several groups of the weight gradient

@@ -1,10 +1,12 @@
 """The benchmark: order, budget, arithmetic, files, and what is missing."""
 
+import itertools
 import json
 
 import pytest
 
 from lipschitz_rnn.benchmarks.measure import alternate, spread
+from lipschitz_rnn.benchmarks.peak import Peak
 from lipschitz_rnn.cli import main
 from lipschitz_rnn.ops import library, variants
 from lipschitz_rnn.ops.library import Missing
@@ -33,7 +35,47 @@ def test_tasks_alternate_and_slow_ones_keep_to_their_budget():
     tasks = {name: clock.task(name, cost, log) for name, cost in costs.items()}
     times = alternate(tasks, always=frozenset("a"), repeats=6, seconds=9.5, clock=clock)
     assert times == {"a": [1.0] * 6, "b": [3.0] * 3}
-    assert "".join(log) == "ab" + "aab" * 3  # the first pair warms up
+    # the first pair warms up, the second is the first round
+    assert "".join(log) == "ab" + "ab" + "aaab" + "aab"
+
+
+def test_a_slow_start_does_not_count_against_the_budget():
+    clock, log = Clock(), []
+    costs = iter([100.0, *[1.0] * 9])
+    tasks = {"late": lambda: clock.task("late", next(costs), log)()}
+    times = alternate(tasks, always=frozenset(), repeats=5, seconds=9.5, clock=clock)
+    assert times == {"late": [1.0] * 5}
+
+
+def test_a_task_beyond_its_budget_is_measured_once():
+    clock, log = Clock(), []
+    tasks = {name: clock.task(name, 20.0, log) for name in "ab"}
+    times = alternate(tasks, always=frozenset("a"), repeats=3, seconds=9.5, clock=clock)
+    assert times == {"a": [20.0] * 3, "b": [20.0]}
+
+
+class Library:
+    """The peak of a machine on which every start of a thread may be late by some milliseconds."""
+
+    def __init__(self, clock, late):
+        self.clock, self.late, self.rounds = clock, itertools.cycle(late), []
+
+    def lipschitz_scan_peak_f32(self, rounds, threads, variant):
+        self.clock.now += rounds * 8e-9 + next(self.late)
+        self.rounds.append(rounds)
+        return 24.0 * rounds * threads
+
+    def lipschitz_scan_best_variant(self):
+        return 0
+
+
+@pytest.mark.parametrize("late", [[0.0], [0.004], [0.0, 0.008, 0.03]])
+def test_the_peak_is_taken_over_long_runs_whatever_the_scheduler_does(monkeypatch, late):
+    clock = Clock()
+    monkeypatch.setattr(library, "library", Library(clock, late))
+    peak = Peak(2, clock)
+    assert 0.03 < library.library.rounds[-1] * 8e-9 < 0.1
+    assert peak.operations == 48.0 * library.library.rounds[-1]
 
 
 def test_spread():

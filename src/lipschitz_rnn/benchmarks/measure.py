@@ -18,28 +18,32 @@ def alternate(
 ) -> dict[Key, list[float]]:
     """Time tasks one after the other, round by round.
 
-    Each runs once to warm up. A slow task then takes part in as many rounds as fit its budget, at
-    least one, spread evenly over the rounds.
+    Each runs once to warm up, and takes part in the first round. A slow task then takes part in as
+    many rounds as fit its budget, that one included, spread evenly over the others.
 
     Args:
         tasks: In the order of a round.
         always: Tasks that take part in every round, whatever they cost.
         repeats: Number of rounds.
-        seconds: Budget of each task, by its warm-up.
+        seconds: Budget of each task, by its time in the first round: what a library sets up when
+            it is first called would count against it in the warm-up.
         clock: Seconds.
 
     Returns:
         The seconds of every task, warm-up excluded.
     """
-    planned = {}
-    for key, task in tasks.items():
-        once = max(_time(task, clock), 1e-9)
-        planned[key] = repeats if key in always else max(1, min(repeats, int(seconds / once)))
-    times: dict[Key, list[float]] = {key: [] for key in tasks}
-    for index in range(repeats):
+    for task in tasks.values():
+        task()
+    times = {key: [_time(task, clock)] for key, task in tasks.items()}
+    others = repeats - 1
+    more = {
+        key: others if key in always else min(others, int(seconds / max(first, 1e-9)) - 1)
+        for key, (first,) in times.items()
+    }
+    for index in range(others):
         for key, task in tasks.items():
             # n of R rounds, evenly: those in which the whole part of r n / R goes up
-            if (index + 1) * planned[key] // repeats > index * planned[key] // repeats:
+            if (index + 1) * more[key] // others > index * more[key] // others:
                 times[key].append(_time(task, clock))
     return times
 

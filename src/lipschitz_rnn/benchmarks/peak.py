@@ -6,7 +6,8 @@ from collections.abc import Callable
 from lipschitz_rnn.ops import library
 
 _SECONDS = 0.05  # of one measurement: long beside the start of a thread, short beside a pass
-_FIRST_ROUNDS = 1 << 16
+_FIRST_ROUNDS = 1 << 18
+_MOST_ROUNDS = 1 << 36
 
 
 class Peak:
@@ -23,11 +24,13 @@ class Peak:
     def __init__(self, threads: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._threads = threads
         self._rounds = _FIRST_ROUNDS
-        self()  # wakes the cores
-        start = clock()
-        self()
-        elapsed = max(clock() - start, 1e-6)
-        self._rounds = max(1, round(_FIRST_ROUNDS * _SECONDS / elapsed))
+        # The length is judged by runs about as long as it. In a short one a thread that has to wait
+        # for its core takes most of the time, and a loop sized by it would measure that wait.
+        elapsed = self._quickest(clock)
+        while elapsed < _SECONDS / 2 and self._rounds < _MOST_ROUNDS:
+            self._rounds *= 2
+            elapsed = self._quickest(clock)
+        self._rounds = round(self._rounds * max(1.0, _SECONDS / elapsed if elapsed else 1.0))
         self.operations = self()
 
     def __call__(self) -> float:
@@ -51,3 +54,12 @@ class Peak:
                 f"{self._threads}. Use fewer."
             )
         return done
+
+    def _quickest(self, clock: Callable[[], float]) -> float:
+        """Seconds of the least disturbed of three runs."""
+        times = []
+        for _ in range(3):
+            start = clock()
+            self()
+            times.append(clock() - start)
+        return min(times)

@@ -46,7 +46,7 @@ class Settings:
     candidates: tuple[str, ...] = tuple(LABELS)
     threads: int = 2
     repeats: int = 9
-    seconds: float = 5.0
+    seconds: float = 7.0
 
 
 def run_benchmark(

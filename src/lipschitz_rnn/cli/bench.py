@@ -29,7 +29,7 @@ def bench(
     seconds: Annotated[
         float,
         typer.Option(min=0, help="Budget of each pass of each candidate; slow ones repeat less."),
-    ] = 5.0,
+    ] = 7.0,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -39,12 +39,23 @@ def print_results(results: dict[str, Any]) -> None:
     say(
         "Medians (middle half), milliseconds; x: times the native time; n: repeats, where fewer\n"
         "than the native ones. Per cent of the peak, measured in the same rounds, by useful\n"
-        "operations: 4 T B N^2 + 2 T B N P forward, three times that in training; below it, reach/aim."
+        "operations: 4 T B N^2 + 2 T B N P forward, three times that in training; below it,\n"
+        "reach/aim."
     )
     for who, reason in conditions["missing"].items():
         say(f"{LABELS[who]} is not measured: {reason}.")
     if "jax" in others:
         say("jax chooses its own number of threads.")
+
+
+def _is_beyond_the_peak(results: dict[str, Any]) -> bool:
+    fractions = (
+        result["fraction"] or 0.0
+        for shape in results["shapes"]
+        for passes in shape["candidates"].values()
+        for result in passes.values()
+    )
+    return any(fraction > 1.02 for fraction in fractions)  # a little is the spread of the peak
 
 
 def _cells(shape: dict[str, Any], name: str, others: list[str], threads: int) -> list[str]:
