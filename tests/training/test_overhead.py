@@ -15,7 +15,7 @@ from lipschitz_rnn.ops import native_call, native_ops, variants
 @pytest.mark.native
 @pytest.mark.skipif(not variants(), reason="no native library here")
 def test_an_update_takes_at_most_1_15_times_the_kernels_calls(monkeypatch):
-    """For a quiet machine: the share of the rest is a few per cent, of another busy process more."""
+    """For a quiet machine: the rest is a few per cent, and far more beside a busy process."""
     inside = []
 
     def timed(*arguments):
