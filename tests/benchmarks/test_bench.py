@@ -119,6 +119,17 @@ def test_a_small_run_from_end_to_end(tmp_path, capsys):
     assert lines[2].startswith("| 4, 20, 16, 2 | ")
 
 
+@pytest.mark.parametrize(("factor", "warns"), [(1.0, False), (1e6, True)])
+def test_more_than_the_peak_is_called_impossible(tmp_path, capsys, factor, warns):
+    _, results = run(tmp_path, "--only", "loop")
+    for result in results["shapes"][0]["candidates"]["loop"].values():
+        result["fraction"] = 0.01 * factor
+    (tmp_path / "bench.json").write_text(json.dumps(results))
+    capsys.readouterr()
+    assert main(["bench", "--from", str(tmp_path / "bench.json")]) == 0
+    assert ("More than the peak is impossible" in capsys.readouterr().out) == warns
+
+
 def test_without_a_library_the_others_are_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(library, "library", Missing("it is a test"))
     code, results = run(tmp_path, "--only", "native,loop,rnn")

@@ -60,11 +60,13 @@ def test_version_and_help(capsys):
     assert re.fullmatch(r"lipschitz-rnn \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for verb in ("train", "evaluate", "predict", "resume", "data", "info", "demo"):
+    for verb in ("train", "evaluate", "predict", "resume", "data", "info", "demo", "bench"):
         assert re.search(rf"^  {verb}  ", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "resume", "info", "demo"])
+@pytest.mark.parametrize(
+    "verb", ["train", "evaluate", "predict", "resume", "info", "demo", "bench"]
+)
 def test_every_verb_explains_itself(capsys, verb):
     assert main([verb, "--help"]) == 0
     assert "Usage: lipschitz-rnn" in capsys.readouterr().out

@@ -42,6 +42,10 @@ def print_results(results: dict[str, Any]) -> None:
         "operations: 4 T B N^2 + 2 T B N P forward, three times that in training; below it,\n"
         "reach/aim."
     )
+    if _is_beyond_the_peak(results):
+        say(
+            "More than the peak is impossible: the machine was busy with other work. Measure again."
+        )
     for who, reason in conditions["missing"].items():
         say(f"{LABELS[who]} is not measured: {reason}.")
     if "jax" in others:
