@@ -12,8 +12,8 @@ demo: .venv/.runtime  ## train on real handwritten digits and report
 test: .venv/.dev  ## the tests, without those marked slow
 	$(BIN)/python -m pytest -m "not slow"
 
-test-reference: .venv/.dev  ## the same on the reference path, without the kernel
-	LIPSCHITZ_RNN_BACKEND=reference $(BIN)/python -m pytest -m "not slow and not native" tests
+test-reference: .venv/.dev  ## the tests of ops and layers on the reference path, without the kernel
+	LIPSCHITZ_RNN_BACKEND=reference $(BIN)/python -m pytest -m "not slow and not native" tests/ops tests/nn
 
 test-all: .venv/.dev  ## every test
 	$(BIN)/python -m pytest
