@@ -130,6 +130,16 @@ def test_more_than_the_peak_is_called_impossible(tmp_path, capsys, factor, warns
     assert ("More than the peak is impossible" in capsys.readouterr().out) == warns
 
 
+@pytest.mark.parametrize(("load", "warns"), [([0.1] * 3, False), ([2.2] * 3, True), (None, False)])
+def test_ratios_from_a_busy_machine_come_with_a_warning(tmp_path, capsys, load, warns):
+    _, results = run(tmp_path, "--only", "loop")
+    results["conditions"]["load_average_start"] = load
+    (tmp_path / "bench.json").write_text(json.dumps(results))
+    capsys.readouterr()
+    assert main(["bench", "--from", str(tmp_path / "bench.json")]) == 0
+    assert ("quote no ratio" in capsys.readouterr().out) == warns
+
+
 def test_without_a_library_the_others_are_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(library, "library", Missing("it is a test"))
     code, results = run(tmp_path, "--only", "native,loop,rnn")

@@ -10,6 +10,7 @@ from lipschitz_rnn.benchmarks.report import NOTHING, milliseconds, others_in, ta
 from lipschitz_rnn.cli.console import make_console, say
 
 _WIDTH = 120
+_BUSY = 0.5  # load average over a minute
 
 
 def print_results(results: dict[str, Any]) -> None:
@@ -45,6 +46,11 @@ def print_results(results: dict[str, Any]) -> None:
     if _is_beyond_the_peak(results):
         say(
             "More than the peak is impossible: the machine was busy with other work. Measure again."
+        )
+    if (conditions["load_average_start"] or [0.0])[0] > _BUSY:
+        say(
+            "The machine may have been busy when this began. That slows torch's threads, which\n"
+            "wait for each other, far more than the kernel's: quote no ratio, measure again."
         )
     for who, reason in conditions["missing"].items():
         say(f"{LABELS[who]} is not measured: {reason}.")
