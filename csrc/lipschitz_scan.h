@@ -45,8 +45,8 @@ enum lipschitz_scan_method { LIPSCHITZ_SCAN_EULER = 0, LIPSCHITZ_SCAN_MIDPOINT =
 enum lipschitz_scan_variant {
   LIPSCHITZ_SCAN_AUTO = -1,
   LIPSCHITZ_SCAN_BASELINE = 0, /* what every processor of the architecture has */
-  LIPSCHITZ_SCAN_AVX2 = 1,     /* x86-64-v3: AVX2 and FMA */
-  LIPSCHITZ_SCAN_AVX512 = 2    /* x86-64-v4: AVX-512 F, BW, CD, DQ, VL */
+  LIPSCHITZ_SCAN_AVX2 = 1,     /* AVX2 and FMA */
+  LIPSCHITZ_SCAN_AVX512 = 2    /* AVX-512 F, BW, DQ, VL */
 };
 
 /* One recurrence. Zero the struct first; then fill what the function reads. */
