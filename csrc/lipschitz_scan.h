@@ -68,7 +68,7 @@ typedef struct lipschitz_scan_call {
   const void *u;          /* (N, P) */
   const void *b;          /* (N), or NULL: no bias */
   const void *step_sizes; /* (T) or (T, B), or NULL: `step_size` for all */
-  int64_t step_per_sample; /* 1: step_sizes is (T, B); 0: (T) */
+  int64_t step_per_sample; /* not 0: step_sizes is (T, B); 0: (T) */
   double step_size;
 
   /* Written by forward, read by backward. */
@@ -85,7 +85,7 @@ typedef struct lipschitz_scan_call {
   /* Written by backward; NULL where a gradient is not wanted. */
   void *grad_input; /* (T, B, P) */
   void *grad_h0;    /* (B, N) */
-  void *grad_a;     /* (N, N) */
+  void *grad_a;     /* (N, N); left alone if there is no A */
   void *grad_w;     /* (N, N) */
   void *grad_u;     /* (N, P) */
   void *grad_b;     /* (N) */
@@ -95,7 +95,7 @@ typedef struct lipschitz_scan_call {
   int64_t workspace_bytes;
 } lipschitz_scan_call;
 
-/* Bytes of workspace that the call needs, or -1 for a call that makes no sense. Reads the sizes,
+/* Bytes of workspace that the call needs, or -1 for sizes that make no sense. Reads the sizes,
    method, variant, threads, stride, and which pointers are NULL. */
 LIPSCHITZ_SCAN_API int64_t lipschitz_scan_forward_workspace_f32(const lipschitz_scan_call *call);
 LIPSCHITZ_SCAN_API int64_t lipschitz_scan_forward_workspace_f64(const lipschitz_scan_call *call);

@@ -677,7 +677,7 @@ struct BackwardMemory {
   // per thread
   T *grad_a, *grad_w, *grad_u, *grad_b;
   int64_t sums_size;  // of the four together
-  Blocks<T> adjoint, middle_adjoint, grad_x, x, step_x, h[2], tanhs[2], products[2];
+  Blocks<T> adjoint, middle_adjoint, grad_x, x, step_x, h[2] = {}, tanhs[2] = {}, products[2] = {};
   T *whole, *half;
 
   BackwardMemory(const lipschitz_scan_call &c, const Shape<T> &s, int threads, int index) {

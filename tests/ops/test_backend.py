@@ -34,6 +34,12 @@ class ZeroBackend:
         return states, states.new_zeros(states.shape[1:])
 
 
+@pytest.fixture(autouse=True)
+def _nobody_forced(monkeypatch):
+    """Whatever backend the whole suite is run on, these tests are about the choice."""
+    monkeypatch.setattr(backend_module._forced, "name", "auto")
+
+
 @pytest.fixture
 def zero(monkeypatch):
     monkeypatch.setattr(backend_module, "_registry", dict(backend_module._registry))

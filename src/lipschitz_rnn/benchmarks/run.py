@@ -1,10 +1,9 @@
 """A whole benchmark: every shape, every candidate, and the conditions they were measured under."""
 
-import contextlib
 import datetime
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from lipschitz_rnn.benchmarks.measure import Clock, alternate, spread
 from lipschitz_rnn.benchmarks.peak import Peak
 from lipschitz_rnn.benchmarks.shapes import SHAPES, Shape, on_threads
 from lipschitz_rnn.ops import library, release_memory
+from lipschitz_rnn.training.device import use_threads
 from lipschitz_rnn.training.environment import describe_environment
 
 Times = dict[tuple[str, str], list[float]]
@@ -105,7 +105,7 @@ def _measure_shape(
     shape: Shape, names: tuple[str, ...], settings: Settings, clock: Clock
 ) -> dict[str, Any]:
     assert shape.threads is not None
-    with _threads(shape.threads):
+    with use_threads(shape.threads):
         problem = make_problem(shape, torch.Generator().manual_seed(0))
         candidates = {name: build(name, problem) for name in names}
         has_library = not isinstance(library.library, library.Missing)
@@ -166,13 +166,3 @@ def _summary(values: list[float], unit: str = "") -> dict[str, Any]:
 def _load() -> list[float] | None:
     """Averages over 1, 5 and 15 minutes, where the system keeps them."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -33,6 +33,6 @@ def demo(data_dir: DataDir = None) -> None:
         f"  {command} evaluate {run_dir}\n"
         f"  {command} train {preset} --set model.hidden_size=128 --seed 2\n"
         f"  {command} train {preset} --set model.beta=1.0   # skew-symmetric, but for damping\n"
-        f"  {command} train smnist   # the published task, one pixel a step: takes hours\n"
+        f"  {command} train smnist   # the published task, one pixel a step: an hour or more\n"
         f"  {command} --help"
     )

@@ -61,7 +61,7 @@ class LipschitzRNN(RecurrentLayer):
         bidirectional: Whether a second set of units reads the sequence backwards.
         missing: ``"hold"`` or ``"zero"``: what stands in for a missing input.
         memory: ``"store"``, or ``"recompute"`` for long sequences: training holds about the square
-            root of T states and computes the others once more, for a third more time. It saves
+            root of T states and computes the others once more, for a third more work. It saves
             memory where the outputs themselves are not kept: with ``need_output=False``.
         device: Of the parameters.
         dtype: Of the parameters.

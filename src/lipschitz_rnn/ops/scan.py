@@ -75,7 +75,7 @@ def lipschitz_scan(
         output: ``"all"`` for every state, ``"last"`` for the last one, which takes no memory that
             grows with T when nothing is differentiated.
         memory: What is held for the backward pass: ``"store"`` every state, ``"recompute"`` about
-            the square root of as many, the rest being computed once more: a third more time.
+            the square root of as many, the rest being computed once more: a third more work.
         backend: ``"auto"``, or the name of the backend that must run the call.
 
     Shape:

@@ -1,6 +1,7 @@
-"""The device a run computes on, and the random numbers that belong to it."""
+"""The device and threads a run computes on, and the random numbers that belong to them."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -49,3 +50,21 @@ def restore_random_states(device: torch.device, tensors: Mapping[str, Tensor]) -
     torch.set_rng_state(tensors["random_state"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random_state_cuda"], device)
+
+
+@contextlib.contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads: sums are rounded in an order that depends on it.
+
+    Args:
+        count: At least 1.
+
+    Yields:
+        Nothing.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,7 @@
 """A run from its first update to its summary, and from where it was killed to the same summary."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.training.config import RunConfig
-from lipschitz_rnn.training.device import forked
+from lipschitz_rnn.training.device import forked, use_threads
 from lipschitz_rnn.training.environment import describe_backend, describe_environment
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
@@ -131,7 +130,7 @@ def _begin(
     progress.threads = state.config.training.threads or torch.get_num_threads()
     with torch.random.fork_rng(devices=forked(state.device)):
         torch.manual_seed(derive_seed("dropout", state.config.seed.dropout))
-        with _threads(progress.threads):
+        with use_threads(progress.threads):
             progress.before = _measured(state.model, measure)
         state.save(folder.last)
         return _go_on(state, split, folder, hooks, measure)
@@ -149,7 +148,7 @@ def _go_on(
             hook(event)
 
     record = RecordFile(folder.record, state.progress.record_length, state.progress.record_digest)
-    with _threads(state.progress.threads):
+    with use_threads(state.progress.threads):
         emit(_started(state, split, folder))
         train(state, split.train, split.validation, folder, record, emit)
         summary = _finish(state, split, folder, record, measure)
@@ -239,14 +238,3 @@ def count_parameters(model: nn.Module) -> int:
         Their count.
     """
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with so many threads: sums are rounded in an order that depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
