@@ -1,7 +1,8 @@
 """Memory for arrays too large for any cache, handed out again instead of back to the system.
 
-A fresh array of T·B·H numbers costs a page fault for every 4 KiB when it is first written. So large arrays come from a few blocks that are kept, in huge pages
-where the system has them. A block returns by itself when the last tensor on it is gone.
+A fresh array of T·B·H numbers costs a page fault for every 4 KiB when it is first written. So large
+arrays come from a few blocks that are kept, in huge pages where the system has them. A block
+returns by itself when the last tensor on it is gone.
 """
 
 import contextlib
