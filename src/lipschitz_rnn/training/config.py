@@ -105,6 +105,8 @@ class TrainingConfig:
         device: ``"cpu"`` or ``"cuda"``.
         checkpoint_seconds: Longest time between checkpoints within an epoch; 0 for one after every
             update. There is always one at the end of an epoch.
+        test_every_epoch: Whether the record shows the test samples' result after every epoch, as
+            published curves do. Nothing is chosen by it.
     """
 
     epochs: int = number(low=1, high=10**9)
@@ -123,6 +125,7 @@ class TrainingConfig:
     threads: int = number(0, low=0, high=4096)
     device: str = choice("cpu", DEVICES)
     checkpoint_seconds: float = number(60.0, low=0)
+    test_every_epoch: bool = False
 
     def __post_init__(self) -> None:
         """Check every value, and those of the optimiser together."""

@@ -11,7 +11,11 @@ from lipschitz_rnn.training.state import RunState
 
 
 def finish_epoch(
-    state: RunState, result: EvaluationResult, folder: RunFolder, record: RecordFile
+    state: RunState,
+    result: EvaluationResult,
+    folder: RunFolder,
+    record: RecordFile,
+    test: EvaluationResult | None = None,
 ) -> EpochDone:
     """Put a finished epoch on record and save.
 
@@ -27,6 +31,7 @@ def finish_epoch(
             higher than ever before; of equals the earliest stays.
         folder: Where the checkpoints go.
         record: Where the line goes.
+        test: Of the test samples, if it is wanted on record; nothing is chosen by it.
 
     Returns:
         The event to tell the hooks.
@@ -51,7 +56,7 @@ def finish_epoch(
     if event.is_best:
         progress.best = progress.last
         state.save_weights(folder.best)
-    record.append(_epoch_line(event, progress.gradient_norm))
+    record.append(_epoch_line(event, progress.gradient_norm, test))
     progress.record_length, progress.record_digest = record.length, record.digest
     progress.train_seconds += progress.epoch_seconds
     progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0
@@ -60,7 +65,9 @@ def finish_epoch(
     return event
 
 
-def _epoch_line(event: EpochDone, gradient_norm: float | None) -> dict[str, Any]:
+def _epoch_line(
+    event: EpochDone, gradient_norm: float | None, test: EvaluationResult | None
+) -> dict[str, Any]:
     """The line of the record; all that differs between equal runs is under ``"time"``."""
     return {
         "event": "epoch",
@@ -68,6 +75,7 @@ def _epoch_line(event: EpochDone, gradient_norm: float | None) -> dict[str, Any]
         "lr": event.lr,
         "train": {"loss": event.train_loss, "accuracy": event.train_accuracy},
         "validation": {"loss": event.validation_loss, "accuracy": event.validation_accuracy},
+        **({} if test is None else {"test": {"loss": test.loss, "accuracy": test.accuracy}}),
         "is_best": event.is_best,
         "gradient_norm": gradient_norm,
         "time": {

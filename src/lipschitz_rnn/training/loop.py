@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from lipschitz_rnn.data import SequenceDataset
+from lipschitz_rnn.data import SequenceDataset, Split
 from lipschitz_rnn.training.epoch_end import finish_epoch
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Hook, UpdateDone
@@ -21,8 +21,7 @@ from lipschitz_rnn.training.state import RunState
 
 def train(
     state: RunState,
-    training: SequenceDataset,
-    validation: SequenceDataset,
+    split: Split,
     folder: RunFolder,
     record: RecordFile,
     emit: Hook,
@@ -31,17 +30,19 @@ def train(
 
     Args:
         state: Changed in place.
-        training: Samples to fit.
-        validation: Samples to choose the best weights by.
+        split: Samples to fit, to choose the best weights by, and to test if the settings say so.
         folder: Where checkpoints go.
         record: Where the lines go.
         emit: Told of every update and epoch.
     """
     settings = state.config.training
     while state.progress.epoch < settings.epochs:
-        _train_epoch(state, training, lambda: state.save(folder.last), emit)
-        result = evaluate(state.model, validation, settings.eval_batch_size)
-        emit(finish_epoch(state, result, folder, record))
+        _train_epoch(state, split.train, lambda: state.save(folder.last), emit)
+        result = evaluate(state.model, split.validation, settings.eval_batch_size)
+        test = None
+        if settings.test_every_epoch:
+            test = evaluate(state.model, split.test, settings.eval_batch_size)
+        emit(finish_epoch(state, result, folder, record, test))
 
 
 def updates_per_epoch(count: int, batch_size: int) -> int:

@@ -150,7 +150,7 @@ def _go_on(
     record = RecordFile(folder.record, state.progress.record_length, state.progress.record_digest)
     with use_threads(state.progress.threads):
         emit(_started(state, split, folder))
-        train(state, split.train, split.validation, folder, record, emit)
+        train(state, split, folder, record, emit)
         summary = _finish(state, split, folder, record, measure)
         emit(RunDone(summary))
     return summary
