@@ -26,7 +26,7 @@ from lipschitz_rnn.nn.layout import (
 )
 from lipschitz_rnn.nn.missing import MISSING, fill_missing
 from lipschitz_rnn.nn.state import State, map_state, output_of, stack_states
-from lipschitz_rnn.nn.unroll import takes_dt, unroll
+from lipschitz_rnn.nn.unroll import run_cell, takes_dt
 from lipschitz_rnn.ops.call import LOW_PRECISION, autocast_is_on
 
 
@@ -37,7 +37,9 @@ class RecurrentLayer(nn.Module):
 
     A cell is a module with ``input_size``, ``hidden_size`` and ``forward(input, state=None) ->
     state``, for inputs (B, P). A state is a tensor (B, H), or a tuple of tensors whose first one is
-    the output. A cell that takes a keyword ``dt`` of shape (B,) supports irregular time.
+    the output. A cell that takes a keyword ``dt`` of shape (B,) supports irregular time. A class
+    may have, besides, ``scan(input, hx, dt=None, *, output="all") -> (states or None, last)`` for a
+    whole (T, B, P), or ``bind() -> step``, a step whose weights are read once for a sequence.
 
     Args:
         cell: The cell; or a sequence of cells, one for each layer and direction in torch's order:
@@ -166,11 +168,8 @@ class RecurrentLayer(nn.Module):
         output: str,
     ) -> tuple[State | None, State]:
         """States of one layer and direction, (T, B, H), or None for "last"; and the last one."""
-        cell = self.cells[index]
-        if dt is not None and not self._takes_dt[index]:
-            expected = "a cell whose forward takes `dt` for irregular time"
-            raise TypeError(f"{self._where}: expected {expected}, got {type(cell).__name__}.")
-        return unroll(cell, input, state, dt, valid)
+        cell, timed = self.cells[index], self._takes_dt[index]
+        return run_cell(self._where, cell, timed, input, state, dt, valid, output)
 
     def _run(
         self,

@@ -1,5 +1,6 @@
 """Constraints as maps from free parameters, for ``torch.nn.utils.parametrize``."""
 
+import math
 from collections.abc import Collection
 
 import torch
@@ -50,21 +51,23 @@ class UnitInterval(nn.Module):
 
 
 class Positive(nn.Module):
-    r"""A number strictly above 0: :math:`x = \delta + \mathrm{softplus}(r)`.
+    r"""Numbers strictly above 0, each by itself: :math:`x = \delta + \mathrm{softplus}(r)`.
 
     :math:`\delta` is the smallest normal number of the dtype; it matters only where softplus
     underflows.
     """
 
     def forward(self, r: Tensor) -> Tensor:
-        """Map the free parameter to a positive number."""
+        """Map free parameters to positive numbers."""
         # a tensor, not a number: see `_step_sizes` in ops/reference.py
         return nn.functional.softplus(r) + torch.full_like(r, torch.finfo(r.dtype).tiny)
 
     def right_inverse(self, x: Tensor) -> Tensor:
         """Find the free parameter of ``x``."""
         if values_exist(x):
-            require_in_range("Positive", "value", x.detach().item(), 0, open_low=True)
+            low = x.detach().min().item()
+            require_in_range("Positive", "value", low, 0, open_low=True)
+            require_in_range("Positive", "value", x.detach().max().item(), low)
         tiny = torch.finfo(x.dtype).tiny
         x = (x - tiny).clamp(min=tiny)
         return x + torch.log(-torch.expm1(-x))
@@ -86,6 +89,20 @@ def register_scalar(
     module.register_parameter(name, parameter)
     if constraint is not None:
         parametrize.register_parametrization(module, name, constraint)
+
+
+def _largest(x: Tensor) -> float:
+    return x.detach().abs().max().item() if x.numel() else 0.0
+
+
+def _require_rounding(where: str, expected: str, lost: Tensor, scale: float, remedy: str) -> None:
+    """Refuse to lose more than rounding: a few units in the last place of the largest entry."""
+    distance = _largest(lost)
+    if not distance <= 4 * torch.finfo(lost.dtype).eps * scale:
+        raise UnreachableMatrixError(
+            f"{where}: expected {expected}, got one that is {distance:.3g} off. {remedy} the free "
+            "parameter `parametrizations.<name>.original` directly."
+        )
 
 
 class SymmetricSkew(nn.Module):
@@ -196,16 +213,13 @@ class SymmetricSkew(nn.Module):
         kept, lost, form = (
             (skew, symmetric, "skew-symmetric") if beta == 1 else (symmetric, skew, "symmetric")
         )
-        # what is lost must be rounding: a few units in the last place of the largest entry
-        distance = lost.detach().abs().max().item() if lost.numel() else 0.0
-        scale = shifted.detach().abs().max().item() if lost.numel() else 0.0
-        rounding = 4 * torch.finfo(shifted.dtype).eps * (scale + float(self.gamma))
-        if not distance <= rounding:
-            raise UnreachableMatrixError(
-                f"SymmetricSkew: expected a {form} matrix minus gamma*I to assign a weight with "
-                f"beta={beta}, got one that is {distance:.3g} off. Construct with 0 < beta < 1, "
-                "or set the free parameter `parametrizations.<name>.original` directly."
-            )
+        _require_rounding(
+            "SymmetricSkew",
+            f"a {form} matrix minus gamma*I to assign a weight with beta={beta}",
+            lost,
+            scale=_largest(shifted) + float(self.gamma),
+            remedy="Construct with 0 < beta < 1, or set",
+        )
         return kept / 2
 
     def extra_repr(self) -> str:
@@ -219,3 +233,57 @@ class SymmetricSkew(nn.Module):
                 shown = f"{scalar.detach().item():g} (learned)"
             parts.append(f"{name}={shown}")
         return ", ".join(parts)
+
+
+class SkewEntries(nn.Module):
+    r"""A skew-symmetric matrix with damping, from its N(N-1)/2 free entries alone.
+
+    .. math:: S(v) = c\,(L - L^\top) - \gamma I
+
+    where v fills the strictly lower triangle L row by row. :class:`SymmetricSkew` with β = 1
+    reaches the same matrices from N² parameters.
+
+    Args:
+        gamma: Damping γ, at least 0.
+        scale: The number c, not 0.
+
+    Shape:
+        - forward: (N(N-1)/2,) to (N, N); right_inverse: back.
+
+    Raises:
+        ValueError: If γ or c is out of range.
+
+    Examples:
+        >>> SkewEntries()(torch.tensor([1.0, 2.0, 3.0])).tolist()
+        [[0.0, -1.0, -2.0], [1.0, 0.0, -3.0], [2.0, 3.0, 0.0]]
+    """
+
+    def __init__(self, gamma: float = 0.0, scale: float = 1.0) -> None:
+        super().__init__()
+        require_in_range("SkewEntries", "gamma", gamma, 0)
+        require_in_range("SkewEntries", "abs(scale)", abs(scale), 0, open_low=True)
+        self.gamma = float(gamma)
+        self.scale = float(scale)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Map the free entries to S."""
+        size = (1 + math.isqrt(1 + 8 * v.shape[0])) // 2  # the N with N(N-1)/2 entries
+        lower = self.scale * v.new_zeros(size, size).index_put(_below(size, v.device), v)
+        eye = torch.eye(size, dtype=v.dtype, device=v.device)
+        return lower - lower.mT - self.gamma * eye
+
+    def right_inverse(self, a: Tensor) -> Tensor:
+        """Read the free entries off a matrix of that form."""
+        require_square("SkewEntries", "a", a)
+        if values_exist(a):
+            shifted = a + self.gamma * torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
+            expected = "a skew-symmetric matrix minus gamma*I to assign a weight"
+            scale = _largest(a) + self.gamma
+            _require_rounding("SkewEntries", expected, shifted + shifted.mT, scale, "Set")
+        return a[_below(a.shape[0], a.device)] / self.scale
+
+
+def _below(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column of every place below the diagonal, row by row."""
+    rows, columns = torch.tril_indices(size, size, -1, device=device)
+    return rows, columns

@@ -14,6 +14,30 @@ def takes_dt(cell: nn.Module) -> bool:
     return "dt" in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
 
 
+def run_cell(
+    where: str,
+    cell: nn.Module,
+    takes_dt: bool,
+    input: Tensor,
+    state: State | None,
+    dt: Tensor | None,
+    valid: Tensor | None,
+    output: str,
+) -> tuple[State | None, State]:
+    """A cell over a time-major batch, by its own ``scan`` if it has one that can."""
+    if dt is not None and not takes_dt:
+        expected = "a cell whose forward takes `dt` for irregular time"
+        raise TypeError(f"{where}: expected {expected}, got {type(cell).__name__}.")
+    # asked of the class: a wrapper such as torch.compile's would hand on that of the cell inside
+    scan = getattr(type(cell), "scan", None)
+    if scan is None or not (takes_dt or valid is None):
+        return unroll(cell, input, state, dt, valid)
+    if valid is not None and dt is None:  # a step of length zero keeps the state
+        dt = valid.to(input.dtype)
+    found: tuple[State | None, State] = scan(cell, input, state, dt, output=output)
+    return found
+
+
 def unroll(
     cell: nn.Module, input: Tensor, state: State | None, dt: Tensor | None, valid: Tensor | None
 ) -> tuple[State, State]:
@@ -30,12 +54,15 @@ def unroll(
     Returns:
         The states, and the last one apart: taken from the others, it would cost them a gradient.
     """
+    # Not torch's `parametrize.cached()`: its cache is shared by all threads, so that another one
+    # would train on weights of before its update; and it cannot be traced.
+    step = cell.bind() if hasattr(type(cell), "bind") else cell  # type: ignore[operator]
     times = None if dt is None else dt.view(len(dt), -1).expand(input.shape[:2]).unbind(0)
     keep = None if valid is None else valid.unsqueeze(-1).unbind(0)  # T x (B, 1)
     states: list[State] = []
     # unbind, never an index: see `_project` in ops/reference.py
     for t, x in enumerate(input.unbind(0)):
-        new = cell(x, state) if times is None else cell(x, state, dt=times[t])
+        new = step(x, state) if times is None else step(x, state, dt=times[t])
         # the first step of a sequence is never padding, so there is an old state to keep
         state = new if keep is None or state is None else where_state(keep[t], new, state)
         states.append(state)

@@ -1,0 +1,1 @@
+"""The recurrent units that the Lipschitz RNN is compared with, one file each."""
