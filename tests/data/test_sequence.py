@@ -109,8 +109,11 @@ def test_sizes_and_subset() -> None:
     ("change", "error", "text"),
     [
         ({"values": torch.zeros(4, 3)}, ValueError, r"\(n, T, P\)"),
-        ({"target": torch.zeros(3, dtype=torch.int64)}, ValueError, r"\(n,\) = \(4,\)"),
-        ({"target": torch.zeros(4)}, TypeError, "int64 `target`, got torch.float32"),
+        ({"target": torch.zeros(3, dtype=torch.int64)}, ValueError, "with n = 4 and T = 3, got"),
+        ({"target": torch.zeros(4)}, ValueError, r"\(n, Q\) or \(n, T, Q\)"),
+        ({"target": torch.zeros(4, dtype=torch.int32)}, TypeError, "int64 or floating, got"),
+        ({"dt": torch.ones(4)}, ValueError, r"`dt` of shape \(n, T\)"),
+        ({"ids": torch.ones(3)}, ValueError, r"`ids` of shape \(n,\)"),
         ({"values": torch.zeros(4, 3, 2, dtype=torch.int32)}, TypeError, "uint8 or floating"),
     ],
 )

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.data import load_digits, load_split, tasks
-from lipschitz_rnn.data.tasks import split_order
+from lipschitz_rnn.data import image_tasks, load_digits, load_split
+from lipschitz_rnn.data.split import split_order
 
 
 def digits(**changes):
@@ -95,13 +95,11 @@ def test_loading_leaves_the_global_generators_alone() -> None:
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_before_loading(changes, text, monkeypatch) -> None:
-    monkeypatch.setattr(tasks.digits, "load_digits", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr(image_tasks.digits, "load_digits", lambda: pytest.fail("loaded"))
     with pytest.raises(InputError, match=text):
         digits(**changes)
 
 
 def test_an_unknown_task_gets_the_nearest_name() -> None:
-    with pytest.raises(
-        InputError, match=r"one of mnist, digits, got 'digit'\. Did you mean 'digits'"
-    ):
+    with pytest.raises(InputError, match=r"one of adding, .*, got 'digit'\. Did you mean 'digits'"):
         load_split("digit", steps=8, validation_size=0)

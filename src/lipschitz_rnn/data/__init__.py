@@ -1,5 +1,7 @@
 """Samples for training and prediction: where they come from, and how they become sequences."""
 
+from lipschitz_rnn.data.batch import Batch as Batch
+from lipschitz_rnn.data.batch import Dataset as Dataset
 from lipschitz_rnn.data.cache import DataStatus as DataStatus
 from lipschitz_rnn.data.cache import FileStatus as FileStatus
 from lipschitz_rnn.data.cache import cache_folder as cache_folder
@@ -11,29 +13,12 @@ from lipschitz_rnn.data.files import manifest_digest as manifest_digest
 from lipschitz_rnn.data.images import LabelledImages as LabelledImages
 from lipschitz_rnn.data.mnist import load_mnist as load_mnist
 from lipschitz_rnn.data.permutations import named_permutation as named_permutation
-from lipschitz_rnn.data.sequence import Batch as Batch
+from lipschitz_rnn.data.ragged import FrameDataset as FrameDataset
 from lipschitz_rnn.data.sequence import SequenceDataset as SequenceDataset
-from lipschitz_rnn.data.sequence import Split as Split
 from lipschitz_rnn.data.sequence import to_sequences as to_sequences
 from lipschitz_rnn.data.sources import DataUnavailableError as DataUnavailableError
+from lipschitz_rnn.data.split import KINDS as KINDS
+from lipschitz_rnn.data.split import Split as Split
+from lipschitz_rnn.data.stream import SymbolStream as SymbolStream
 from lipschitz_rnn.data.tasks import load_split as load_split
-
-__all__ = [
-    "Batch",
-    "DataStatus",
-    "DataUnavailableError",
-    "FileStatus",
-    "LabelledImages",
-    "SequenceDataset",
-    "Split",
-    "cache_folder",
-    "encode_samples",
-    "get",
-    "load_digits",
-    "load_mnist",
-    "load_split",
-    "manifest_digest",
-    "named_permutation",
-    "to_sequences",
-    "verify",
-]
+from lipschitz_rnn.data.tasks import split_options as split_options

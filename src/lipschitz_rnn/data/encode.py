@@ -5,12 +5,17 @@ import torch
 from torch import Tensor
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data.image_tasks import ImageTask, find_image_task
 from lipschitz_rnn.data.sequence import check_steps, to_sequences
-from lipschitz_rnn.data.tasks import Task, find_task
 
 
 def encode_samples(
-    array: np.ndarray, *, name: str, steps: int, permutation: str | None = None
+    array: np.ndarray,
+    *,
+    name: str,
+    steps: int,
+    permutation: str | None = None,
+    pipeline: str = "task",
 ) -> Tensor:
     """Model input from raw samples, by the same steps as in training.
 
@@ -20,10 +25,11 @@ def encode_samples(
     Args:
         array: One sample or several: ``(H, W)``, ``(H * W,)`` or ``(T, P)``, with or without a
             leading n. Integers of any width are pixels as the data set stores them, 0 to 255 for
-            mnist and 0 to 16 for digits; floats are on the model's scale, 0 to 1.
+            mnist and 0 to 16 for digits; floats are on the scale 0 to 1.
         name: The task, ``"mnist"`` or ``"digits"``.
         steps: Sequence length T.
         permutation: Name of the permutation the model was trained with.
+        pipeline: ``"task"`` or ``"authors"``, as the model was trained with.
 
     Returns:
         Shape ``(n, T, P)``, float32, n = 1 for a single sample.
@@ -36,21 +42,23 @@ def encode_samples(
         >>> encode_samples(np.full((8, 8), 4), name="digits", steps=2).unique()
         tensor([0.2500])
     """
-    task = find_task(name)
+    task = find_image_task(name)
     check_steps(task.pixels, steps)
     rows = _rows(np.asarray(array), task, steps)
+    scale = task.scale(pipeline, permutation)
     if rows.dtype.kind in "iu":
         _check_values(rows, 0, task.maximum, _integer_scale(task))
         pixels = torch.from_numpy(rows.astype(np.uint8))
-        return to_sequences(pixels, steps, permutation).to(torch.float32) * task.scale
+        return to_sequences(pixels, steps, permutation).to(torch.float32) * scale
     if rows.dtype.kind == "f":
         _check_finite(rows)
         _check_values(rows, 0, 1, _float_scale(task))
-        return to_sequences(torch.from_numpy(rows.astype(np.float32)), steps, permutation)
+        values = to_sequences(torch.from_numpy(rows.astype(np.float32)), steps, permutation)
+        return values * (scale * task.maximum)
     raise InputError(f"encode_samples: expected integers or floats, got {rows.dtype}.")
 
 
-def _rows(array: np.ndarray, task: Task, steps: int) -> np.ndarray:
+def _rows(array: np.ndarray, task: ImageTask, steps: int) -> np.ndarray:
     """``(n, H * W)``, checked."""
     single = {
         (task.side, task.side): "H, W",
@@ -71,14 +79,14 @@ def _rows(array: np.ndarray, task: Task, steps: int) -> np.ndarray:
     return rows
 
 
-def _integer_scale(task: Task) -> str:
+def _integer_scale(task: ImageTask) -> str:
     return (
         f"Integers are pixels from 0 to {task.maximum}; give values on the model's scale [0, 1] "
         "as floats."
     )
 
 
-def _float_scale(task: Task) -> str:
+def _float_scale(task: ImageTask) -> str:
     return (
         f"Floats are on the model's scale [0, 1]; divide pixels by {task.maximum}, or give them "
         "as integers."

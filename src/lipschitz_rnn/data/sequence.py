@@ -1,6 +1,8 @@
-"""Sequences in memory: a batch, a data set, a split, and images turned into sequences of pixels."""
+"""Sequences of equal length in memory, and images turned into sequences of pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,42 +10,55 @@ from torch import Tensor
 
 from lipschitz_rnn._base.checks import require_shape
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data.batch import Batch
 from lipschitz_rnn.data.permutations import named_permutation
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Samples that go through the model together.
+class Transform(Protocol):
+    """Changes samples as they are taken; a function of sample and epoch, and of nothing else."""
 
-    Attributes:
-        input: Model input, shape ``(B, T, P)``, float32.
-        target: Class of each sample, shape ``(B,)``, int64.
-    """
+    def shape(self, steps: int, input_size: int) -> tuple[int, int]:
+        """T and P after the change.
 
-    input: Tensor
-    target: Tensor
+        Args:
+            steps: T before.
+            input_size: P before.
 
-    def __len__(self) -> int:
-        """Number of samples, B."""
-        return self.target.shape[0]
+        Returns:
+            Both.
+        """
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same samples on a device."""
-        return Batch(self.input.to(device), self.target.to(device))
+    def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """Change a batch.
+
+        Args:
+            values: Shape ``(B, T, P)``, float32, scaled.
+            ids: Which samples they are, shape ``(B,)``, int64, the same number for the same sample
+                wherever it occurs.
+            epoch: Counted from 1 in training, 0 in evaluation.
+
+        Returns:
+            The new values.
+        """
 
 
 @dataclass(frozen=True)
 class SequenceDataset:
-    """All samples of one part of a split, kept in memory and indexed there.
+    """Sequences of equal length, kept in memory and indexed there.
 
     Attributes:
         values: Shape ``(n, T, P)``, uint8 or floating; bytes stay bytes until a batch is asked for.
-        target: Class of each sample, shape ``(n,)``, int64.
+        target: Class of each sample ``(n,)`` or symbol of each step ``(n, T)``, int64; or values,
+            ``(n, Q)`` or ``(n, T, Q)``, floating.
         scale: ``values * scale`` is the model input, 1/255 for bytes that mean [0, 1].
+        dt: For how long each input is held, ``(n, T)``; None for 1.
+        transform: Changes what :meth:`batch` returns; None for nothing.
+        ids: Which samples these are to the transform, ``(n,)``, int64; 0 to n - 1 if None.
 
     Raises:
         ValueError: If a shape does not fit.
-        TypeError: If ``values`` is neither uint8 nor floating, or ``target`` not int64.
+        TypeError: If ``values`` is neither uint8 nor floating, or ``target`` neither int64 nor
+            floating.
 
     Examples:
         >>> dataset = SequenceDataset(
@@ -59,17 +74,46 @@ class SequenceDataset:
     values: Tensor
     target: Tensor
     scale: float = 1.0
+    dt: Tensor | None = None
+    transform: Transform | None = None
+    ids: Tensor | None = None
+
+    carries_state = False
 
     def __post_init__(self) -> None:
         where = "SequenceDataset"
         require_shape(where, "values", self.values, (None, None, None), "(n, T, P)")
-        require_shape(where, "target", self.target, (self.values.shape[0],), "(n,)")
+        count, steps = self.values.shape[:2]
         if self.values.dtype != torch.uint8 and not self.values.is_floating_point():
             raise TypeError(
                 f"{where}: expected `values` to be uint8 or floating, got {self.values.dtype}."
             )
-        if self.target.dtype != torch.int64:
-            raise TypeError(f"{where}: expected an int64 `target`, got {self.target.dtype}.")
+        self._check_target(where, count, steps)
+        if self.dt is not None:
+            require_shape(where, "dt", self.dt, (count, steps), "(n, T)")
+        if self.ids is not None:
+            require_shape(where, "ids", self.ids, (count,), "(n,)")
+
+    def _check_target(self, where: str, count: int, steps: int) -> None:
+        shape = tuple(self.target.shape)
+        if self.target.dtype == torch.int64:
+            allowed: tuple[tuple[int | None, ...], ...] = ((count,), (count, steps))
+        elif self.target.is_floating_point():
+            allowed = ((count, None), (count, steps, None))
+        else:
+            raise TypeError(
+                f"{where}: expected `target` to be int64 or floating, got {self.target.dtype}."
+            )
+        for wanted in allowed:
+            if len(wanted) == len(shape) and all(
+                w in {None, s} for w, s in zip(wanted, shape, strict=True)
+            ):
+                return
+        letters = "(n,) or (n, T)" if len(allowed[0]) == 1 else "(n, Q) or (n, T, Q)"
+        raise ValueError(
+            f"{where}: expected `target` of shape {letters} with n = {count} and T = {steps}, "
+            f"got {shape}."
+        )
 
     def __len__(self) -> int:
         """Number of samples, n."""
@@ -78,51 +122,55 @@ class SequenceDataset:
     @property
     def steps(self) -> int:
         """Length of every sequence, T."""
-        return self.values.shape[1]
+        return self._shape[0]
 
     @property
     def input_size(self) -> int:
         """Numbers per time step, P."""
-        return self.values.shape[2]
+        return self._shape[1]
 
-    def batch(self, index: Tensor | slice) -> Batch:
-        """The samples at ``index``, scaled.
+    @property
+    def _shape(self) -> tuple[int, int]:
+        steps, size = self.values.shape[1:]
+        return (steps, size) if self.transform is None else self.transform.shape(steps, size)
+
+    def plan(self, batch_size: int, order: Tensor | None = None) -> Sequence[Tensor]:
+        """Indices of each batch; see :class:`lipschitz_rnn.data.Dataset`.
+
+        Returns:
+            One tensor a batch.
+        """
+        return torch.split(torch.arange(len(self)) if order is None else order, batch_size)
+
+    def batch(self, index: Tensor | slice, epoch: int = 0) -> Batch:
+        """The samples at ``index``, scaled and changed.
 
         Args:
             index: A slice, or integers of shape ``(B,)``; in the order given, repeats allowed.
+            epoch: Handed to the transform.
 
         Returns:
-            Input ``(B, T, P)`` in float32 and target ``(B,)``. Indexing comes before converting,
-            so the cost is that of the batch and not of the data set.
+            Input ``(B, T, P)`` in float32 and target. Indexing comes before converting, so the cost
+            is that of the batch and not of the data set.
         """
-        return Batch(self.values[index].to(torch.float32) * self.scale, self.target[index])
+        values = self.values[index].to(torch.float32) * self.scale
+        if self.transform is not None:
+            ids = torch.arange(len(self)) if self.ids is None else self.ids
+            values = self.transform(values, ids[index], epoch)
+        dt = None if self.dt is None else self.dt[index]
+        return Batch(values, self.target[index], dt=dt)
 
     def subset(self, index: Tensor) -> "SequenceDataset":
         """A data set of its own with the samples at ``index``, shape ``(m,)``, in that order."""
-        return SequenceDataset(self.values[index], self.target[index], self.scale)
-
-
-@dataclass(frozen=True)
-class Split:
-    """A task's samples for training, for choosing a model, and for the final figure.
-
-    Attributes:
-        name: The task, ``"mnist"`` or ``"digits"``.
-        train: What the parameters are fitted to.
-        validation: Held out of the training samples to choose between models; may be empty.
-        test: The task's own test samples.
-        num_classes: Number of classes.
-        source: Where the bytes came from: ``"folder X"``, ``"cache X"``, ``"mirror HOST"``, ...
-        digest: SHA-256 that names the raw data, see `lipschitz_rnn.data.manifest_digest`.
-    """
-
-    name: str
-    train: SequenceDataset
-    validation: SequenceDataset
-    test: SequenceDataset
-    num_classes: int
-    source: str
-    digest: str
+        ids = torch.arange(len(self)) if self.ids is None else self.ids
+        return SequenceDataset(
+            self.values[index],
+            self.target[index],
+            self.scale,
+            dt=None if self.dt is None else self.dt[index],
+            transform=self.transform,
+            ids=ids[index],
+        )
 
 
 def check_steps(pixels: int, steps: int) -> int:

@@ -1,0 +1,67 @@
+"""A task's samples in three parts, and how a model of them is to be judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lipschitz_rnn.data.batch import Dataset
+
+KINDS = ("classes", "values", "frames", "spectra", "symbols", "characters", "words")
+"""What is asked of a model.
+
+``"classes"``: a class after the last step. ``"values"``: numbers after the last step. ``"frames"``:
+numbers at every step; ``"spectra"``: the same, natural logarithms of magnitudes. ``"symbols"``: a
+class at every step; ``"characters"`` and ``"words"``: the next symbol of a text.
+"""
+
+PIPELINES = ("task", "authors")
+"""How samples are prepared: as the task is described, or as the authors' code does it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A task's samples for training, for choosing a model, and for the final figure.
+
+    Attributes:
+        name: The data set, such as ``"mnist"``.
+        train: What the parameters are fitted to.
+        validation: Held out of the training samples to choose between models; may be empty.
+        test: The task's own test samples.
+        output_size: Q, numbers of an answer: how many classes, symbols or values.
+        source: Where the bytes came from: ``"folder X"``, ``"cache X"``, ``"mirror HOST"``, ...
+        digest: SHA-256 that names the raw data, see `lipschitz_rnn.data.manifest_digest`.
+        kind: What is asked, one of :data:`KINDS`.
+        trivial: Loss on the test samples of predictors that know nothing, by name; a model that has
+            learned is below them.
+        notes: What else a figure must be read with, such as speakers or units.
+    """
+
+    name: str
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    output_size: int
+    source: str
+    digest: str
+    kind: str = "classes"
+    trivial: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def split_order(count: int, validation_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices for training and for validation.
+
+    Args:
+        count: Number of samples.
+        validation_size: How many of them are for validation.
+        seed: Seed of numpy's ``RandomState``, whose permutations numpy promises never to change.
+
+    Returns:
+        Shapes ``(count - validation_size,)`` and ``(validation_size,)``, int64.
+    """
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(count))
+    cut = count - validation_size
+    return order[:cut], order[cut:]
