@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.nn import unit_options
 from lipschitz_rnn.training import (
     DataConfig,
     ModelConfig,
@@ -31,7 +32,10 @@ lr = 0.01
 def test_defaults_are_the_published_settings():
     config = RunConfig.from_toml(MINIMAL)
     model, training = config.model, config.training
-    assert (model.beta, model.gamma, model.step_size, model.init_std) == (0.75, 0.001, 0.03, 0.1)
+    assert model.options == {}  # left to the unit
+    unit = unit_options(model.unit)
+    assert (unit["beta"], unit["gamma"], unit["step_size"]) == (0.75, 0.001, 0.03)
+    assert (unit["method"], unit["init_std"]) == ("euler", 0.1)
     assert (training.optimizer, training.batch_size, training.clip_norm) == ("adam", 128, 0.0)
     assert config.seed == SeedConfig(1, 1, 1)
 

@@ -106,10 +106,9 @@ def test_every_sample_is_seen_once_an_epoch(tmp_path, config, split, make_model)
     seen = []
 
     class Spy(SequenceDataset):
-        def batch(self, index):
-            if not isinstance(index, slice):  # slices are evaluations
-                seen.extend(index.tolist())
-            return super().batch(index)
+        def batch(self, index, epoch=0):
+            seen.extend(index.tolist())
+            return super().batch(index, epoch)
 
     spied = dataclasses.replace(split, train=Spy(split.train.values, split.train.target))
     fit(config, spied, make_model(), tmp_path)
@@ -141,9 +140,9 @@ def test_each_seed_changes_its_own_stream_alone(
         )
 
         class Spy(SequenceDataset):
-            def batch(self, index):
+            def batch(self, index, epoch=0):
                 order.append(index)
-                return super().batch(index)
+                return super().batch(index, epoch)
 
         spied = dataclasses.replace(split, train=Spy(split.train.values, split.train.target))
         short = with_training(dataclasses.replace(config, seed=seed), epochs=2)
@@ -260,7 +259,7 @@ def test_evaluation_counts_by_hand():
     result = evaluate(model, dataset, batch_size=2)
     logits = torch.stack((torch.full((5,), 1.5), values.flatten()), dim=1)
     loss = nn.functional.cross_entropy(logits, dataset.target)
-    assert (result.accuracy, result.count) == (3 / 5, 5)
+    assert (result.figures["accuracy"], result.count) == (3 / 5, 5)
     assert result.loss == pytest.approx(float(loss), rel=1e-6)
     assert model.training
 

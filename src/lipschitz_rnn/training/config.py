@@ -1,9 +1,7 @@
 """What a run is: data, model, training and seeds, as frozen dataclasses read from TOML."""
 
 import dataclasses
-import re
 import tomllib
-import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +9,16 @@ from typing import Any, Self
 
 import tomli_w
 
-from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.nn import UNITS, unit_options
 from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
 from lipschitz_rnn.training.device import DEVICES
 from lipschitz_rnn.training.optimizer import OPTIMIZERS, check_optimizer_options
+from lipschitz_rnn.training.overrides import apply_override, setting_of
 from lipschitz_rnn.training.schema import (
     check_fields,
     choice,
     from_table,
-    is_optional,
     number,
     to_table,
 )
@@ -30,57 +28,111 @@ _SEED_LIMIT = 2**63 - 1
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which samples.
+    """Which samples; what is unset is left to the data set.
 
     Attributes:
-        name: A dataset of :func:`lipschitz_rnn.data.load_split`.
-        steps: T, time steps a sample is cut into.
+        name: A data set of :func:`lipschitz_rnn.data.load_split`.
+        steps: T, time steps of a sample, or between two updates on a text.
+        task: What is made of the samples, where a data set has several tasks.
         permutation: Name of a permutation of the values of a sample; none if unset.
+        pipeline: ``"task"``, as the task is described, or ``"authors"``, as their code does it.
+        noise: Whether padding is ``"fresh"`` noise for each sample, or one ``"fixed"`` block.
+        augment: Whether training samples are changed at random.
+        sample_count: Training samples to draw, for data sets that are drawn.
+        train_size: Use the first so many training samples alone.
         validation_size: Training samples set aside for validation.
-        split_seed: Chooses which.
+        split_seed: Chooses which; seed of what is drawn.
+        transform_seed: Seed of padding noise and of random changes.
     """
 
     name: str
-    steps: int = number(low=1)
+    steps: int | None = number(None, low=1, high=10**9)
+    task: str | None = None
     permutation: str | None = None
-    validation_size: int = number(2000, low=1)
-    split_seed: int = number(1234, low=0, high=2**32 - 1)
+    pipeline: str | None = None
+    noise: str | None = None
+    augment: bool | None = None
+    sample_count: int | None = number(None, low=1, high=10**9)
+    train_size: int | None = number(None, low=1)
+    validation_size: int | None = number(None, low=1)
+    split_seed: int | None = number(None, low=0, high=2**32 - 1)
+    transform_seed: int | None = number(None, low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
         """Check every value."""
         check_fields("data", self)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is set, as keyword arguments of ``load_split``."""
+        table = to_table(self)
+        del table["name"]
+        return table
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which recurrent unit; the attributes are the arguments of ``lipschitz_rnn.nn.LipschitzRNN``.
+    """Which recurrent unit, and its options; an option that is unset is at the unit's own default.
 
-    ``dropout`` acts between layers and before the head.
+    Attributes:
+        hidden_size: H.
+        unit: A key of :data:`lipschitz_rnn.nn.UNITS`.
+        num_layers: Layers on top of each other.
+        dropout: Between layers and before the head.
+        bidirectional: Whether a second set of units reads the sequence backwards.
+        embedding_size: Numbers that stand for a symbol; H if unset. For texts alone.
+        beta, gamma, beta_a, gamma_a, beta_w, gamma_w, step_size, method, substeps, nonlinearity,
+            alpha, gated, trainable, init, init_std, bias, epsilon, additive_noise,
+            multiplicative_noise: Arguments of the unit, of those that it has.
     """
 
     hidden_size: int = number(low=1, high=65536)
+    unit: str = choice("lipschitz", tuple(UNITS))
     num_layers: int = number(1, low=1, high=1000)
-    beta: float = number(0.75, low=0, high=1)
-    gamma: float = number(0.001, low=0, high=1e6)
+    dropout: float = number(0.0, low=0, high=1, open_high=True)
+    bidirectional: bool = False
+    embedding_size: int | None = number(None, low=1, high=65536)
+    beta: float | None = number(None, low=0, high=1)
+    gamma: float | None = number(None, low=0, high=1e6)
     beta_a: float | None = number(None, low=0, high=1)
     gamma_a: float | None = number(None, low=0, high=1e6)
     beta_w: float | None = number(None, low=0, high=1)
     gamma_w: float | None = number(None, low=0, high=1e6)
-    step_size: float = number(0.03, low=0, high=1e6, open_low=True)
-    method: str = choice("euler", tuple(TABLEAUX))
-    substeps: int = number(1, low=1, high=10**6)
-    nonlinearity: str = choice("tanh", tuple(NONLINEARITIES))
-    alpha: float = number(1.0, low=-1e6, high=1e6)
-    gated: bool = False
-    trainable: tuple[str, ...] = ()
-    init_std: float = number(0.1, low=0, high=1e6)
-    bias: bool = True
-    dropout: float = number(0.0, low=0, high=1, open_high=True)
-    bidirectional: bool = False
+    step_size: float | None = number(None, low=0, high=1e6, open_low=True)
+    method: str | None = choice(None, tuple(TABLEAUX))
+    substeps: int | None = number(None, low=1, high=10**6)
+    nonlinearity: str | None = choice(None, (*NONLINEARITIES, "modrelu"))
+    alpha: float | None = number(None, low=-1e6, high=1e6)
+    gated: bool | None = None
+    trainable: tuple[str, ...] | None = None
+    init: str | None = None
+    init_std: float | None = number(None, low=0, high=1e6)
+    bias: bool | None = None
+    epsilon: float | None = number(None, low=0, high=1e6)
+    additive_noise: float | None = number(None, low=0, high=1e6)
+    multiplicative_noise: float | None = number(None, low=0, high=1)
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Check every value, and that the unit takes it."""
         check_fields("model", self)
+        taken = unit_options(self.unit)
+        for name, value in self.options.items():
+            if name not in taken:
+                raise InputError(
+                    f"model: expected options that the unit {self.unit!r} takes "
+                    f"({', '.join(taken)}), got {name}={value!r}. Remove it."
+                )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The unit's options that are set, as keyword arguments."""
+        table = to_table(self)
+        return {name: value for name, value in table.items() if name in _UNIT_OPTIONS}
+
+
+_UNIT_OPTIONS = frozenset(
+    field.name for field in dataclasses.fields(ModelConfig) if field.default is None
+) - {"embedding_size"}
 
 
 @dataclass(frozen=True)
@@ -89,8 +141,8 @@ class TrainingConfig:
 
     Attributes:
         epochs: Passes over the training samples.
-        batch_size: Sequences an update.
-        eval_batch_size: Sequences at a time in evaluation.
+        batch_size: Sequences an update; of a text, rows read side by side.
+        eval_batch_size: Sequences at a time in evaluation; of a text, rows read side by side.
         optimizer: A key of ``OPTIMIZERS``.
         lr: Learning rate.
         weight_decay: As torch's optimisers define it; 0 for all of them unless set.
@@ -100,6 +152,8 @@ class TrainingConfig:
             finished: ``[90]`` means epochs 1 to 90 at ``lr`` and epoch 91 onwards at the decayed
             rate. (The authors' code decays one epoch later, ``[91]`` in this convention.)
         decay_factor: See ``decay_epochs``.
+        plateau_factor: The learning rate is multiplied by it after every epoch whose validation
+            figure is not the best so far; 1 for never.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
         threads: Threads that torch computes with; 0 for torch's own choice.
         device: ``"cpu"`` or ``"cuda"``.
@@ -121,6 +175,7 @@ class TrainingConfig:
     betas: tuple[float, float] | None = number(None, low=0, high=1, open_high=True)
     decay_epochs: tuple[int, ...] = number((), low=1)
     decay_factor: float = number(0.1, low=0, open_low=True)
+    plateau_factor: float = number(1.0, low=0, high=1, open_low=True)
     clip_norm: float = number(0.0, low=0)
     threads: int = number(0, low=0, high=4096)
     device: str = choice("cpu", DEVICES)
@@ -199,7 +254,8 @@ class RunConfig:
         Args:
             source: TOML text, or, as a ``Path``, a file that holds it.
             overrides: Settings ``"section.key=value"`` that replace those of the source. The value
-                is TOML; a bare word is a string; nothing unsets an optional setting.
+                is TOML; a bare word is a string; nothing unsets an optional setting. A new
+                ``model.unit`` starts from its own defaults, not from the preset's options.
             where: What error messages call the source.
 
         Returns:
@@ -218,8 +274,10 @@ class RunConfig:
             raise InputError(
                 f"{where}: expected a TOML file, got one that fails: {reason}."
             ) from None
+        overrides = list(overrides)
+        _start_afresh_for_a_new_unit(table, overrides)
         for override in overrides:
-            _apply(table, override)
+            apply_override(cls, table, override)
         return from_table(cls, table, where)
 
     def to_toml(self) -> str:
@@ -231,42 +289,10 @@ class RunConfig:
         return tomli_w.dumps(to_table(self))
 
 
-def _apply(table: dict[str, Any], override: str) -> None:
-    """Put one setting, ``"section.key=value"``, into the table."""
-    where = f"--set {override!r}"
-    path, equals, text = override.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise InputError(f"{where}: expected section.key=value.")
-    hint: Any = RunConfig
-    for key in keys:
-        known = typing.get_type_hints(hint) if dataclasses.is_dataclass(hint) else {}
-        if key not in known:
-            raise InputError(
-                f"{where}: expected a known setting, got {key!r}. {nearest(key, known)}".rstrip()
-            )
-        hint = known[key]
-    *sections, last = keys
-    for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise InputError(f"{where}: expected {section!r} to be a table in the preset.")
-    if text.strip():
-        table[last] = _parse_value(where, text.strip())
-    elif is_optional(hint):
-        table.pop(last, None)
-    else:
-        raise InputError(f"{where}: expected a value, got none; this setting cannot be unset.")
-
-
-def _parse_value(where: str, text: str) -> Any:
-    """Read a TOML value, or a bare word as a string."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = {"value": text}
-        if not re.fullmatch(r"[A-Za-z_][\w./+-]*", text):
-            raise InputError(f"{where}: expected a TOML value or a bare word.") from None
-    if set(parsed) != {"value"}:
-        raise InputError(f"{where}: expected one TOML value.")
-    return parsed["value"]
+def _start_afresh_for_a_new_unit(table: dict[str, Any], overrides: list[str]) -> None:
+    """A preset's options are those of its unit; another one begins at its own defaults."""
+    units = [o.partition("=")[2].strip(" \"'") for o in overrides if setting_of(o) == "model.unit"]
+    model = table.get("model")
+    if units and isinstance(model, dict) and units[-1] != model.get("unit", "lipschitz"):
+        for name in _UNIT_OPTIONS & set(model):
+            del model[name]

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from lipschitz_rnn.nn import unit_options
 from lipschitz_rnn.ops import BackendChoice, explain_backend, explain_kernel
 from lipschitz_rnn.training.config import ModelConfig
 
+_TORCH = ("rnn", "gru", "lstm")
+_ONE_SCAN = ("lipschitz", "residual", "antisymmetric")
 _PACKAGES = ("torch", "numpy", "safetensors")
 
 
@@ -46,23 +49,28 @@ def describe_backend(model: ModelConfig, input_size: int = 1) -> BackendChoice:
         input_size: P, its input features.
 
     Returns:
-        The choice; the gated unit has the reference path alone.
+        The choice: ``"torch"`` for torch's own layers; ``"reference"`` for units that are looped
+        over in Python.
     """
-    if model.gated:
+    if model.unit in _TORCH:
+        return BackendChoice("torch", {})
+    options = unit_options(model.unit) | model.options
+    gated = options.get("gated") or model.unit.endswith("-gated")
+    if gated or model.unit not in _ONE_SCAN:
         return BackendChoice("reference", {})
     size = model.hidden_size
     square, state = torch.zeros(size, size), torch.zeros(1, size)
     return explain_backend(
         torch.zeros(1, 1, input_size),
         state,
-        square,
+        square if options.get("alpha") else None,
         square,
         torch.zeros(size, input_size),
         state[0],
-        step_size=model.step_size,
-        method=model.method,
-        nonlinearity=model.nonlinearity,
-        substeps=model.substeps,
+        step_size=options["step_size"],
+        method=options["method"],
+        nonlinearity=options.get("nonlinearity", "tanh"),
+        substeps=options.get("substeps", 1),
     )
 
 

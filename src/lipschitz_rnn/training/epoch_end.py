@@ -5,7 +5,7 @@ from typing import Any
 from lipschitz_rnn.training.evaluate import EvaluationResult
 from lipschitz_rnn.training.events import EpochDone
 from lipschitz_rnn.training.folder import RunFolder
-from lipschitz_rnn.training.metrics import ClassificationTotals
+from lipschitz_rnn.training.metrics import Totals
 from lipschitz_rnn.training.record import RecordFile
 from lipschitz_rnn.training.state import RunState
 
@@ -27,8 +27,8 @@ def finish_epoch(
 
     Args:
         state: Stands after the last update of the epoch; afterwards before the first of the next.
-        result: Of the validation samples. The weights are the best so far if the accuracy is
-            higher than ever before; of equals the earliest stays.
+        result: Of the validation samples. The weights are the best so far if the metric of the
+            task is better than ever before; of equals the earliest stays.
         folder: Where the checkpoints go.
         record: Where the line goes.
         test: Of the test samples, if it is wanted on record; nothing is chosen by it.
@@ -43,15 +43,15 @@ def finish_epoch(
     state.require_finite(result.loss)
     event = EpochDone(
         epoch=progress.epoch + 1,
-        lr=state.config.training.lr_in_epoch(progress.epoch + 1),
-        train_loss=totals.mean_loss,
-        train_accuracy=totals.accuracy,
-        validation_loss=result.loss,
-        validation_accuracy=result.accuracy,
-        is_best=progress.best is None or result.accuracy > progress.best["validation"]["accuracy"],
+        lr=state.learning_rate,
+        train={"loss": totals.mean_loss, **state.metric.figures(totals)},
+        validation={"loss": result.loss, **result.figures},
+        is_best=_is_best(state, result),
         seconds=progress.epoch_seconds,
-        sequences_per_second=totals.count / progress.epoch_seconds,
+        samples_per_second=totals.samples / progress.epoch_seconds,
     )
+    if not event.is_best:
+        progress.lr_factor *= state.config.training.plateau_factor
     progress.last = {"epoch": event.epoch, "validation": result.for_record()}
     if event.is_best:
         progress.best = progress.last
@@ -60,9 +60,14 @@ def finish_epoch(
     progress.record_length, progress.record_digest = record.length, record.digest
     progress.train_seconds += progress.epoch_seconds
     progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0
-    progress.totals = ClassificationTotals()
+    progress.totals = Totals()
     state.save(folder.last)
     return event
+
+
+def _is_best(state: RunState, result: EvaluationResult) -> bool:
+    best, name = state.progress.best, state.metric.name
+    return best is None or state.metric.is_better(result.figures[name], best["validation"][name])
 
 
 def _epoch_line(
@@ -73,13 +78,13 @@ def _epoch_line(
         "event": "epoch",
         "epoch": event.epoch,
         "lr": event.lr,
-        "train": {"loss": event.train_loss, "accuracy": event.train_accuracy},
-        "validation": {"loss": event.validation_loss, "accuracy": event.validation_accuracy},
-        **({} if test is None else {"test": {"loss": test.loss, "accuracy": test.accuracy}}),
+        "train": event.train,
+        "validation": event.validation,
+        **({} if test is None else {"test": {"loss": test.loss, **test.figures}}),
         "is_best": event.is_best,
         "gradient_norm": gradient_norm,
         "time": {
             "seconds": event.seconds,
-            "sequences_per_second": event.sequences_per_second,
+            "samples_per_second": event.samples_per_second,
         },
     }

@@ -1,15 +1,15 @@
-"""Loss and accuracy of a model on a dataset."""
+"""Loss and figures of a model on a data set."""
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from lipschitz_rnn.data import SequenceDataset
-from lipschitz_rnn.training.metrics import ClassificationTotals
+from lipschitz_rnn.data import Dataset
+from lipschitz_rnn.training.metrics import METRICS, Totals
+from lipschitz_rnn.training.objective import score_batch
 
 
 @dataclass(frozen=True)
@@ -17,54 +17,61 @@ class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
-        loss: Mean cross-entropy in nats.
-        accuracy: Share of correct samples, in [0, 1].
-        count: Samples.
+        loss: Mean loss of an answer: cross-entropy in nats, or mean squared error.
+        figures: Every figure of this kind of task by name, such as ``"accuracy"`` in [0, 1].
+        count: Answers: samples, or valid steps where every step has one.
         seconds: Wall time it took.
+        samples: Sequences, or symbols of a text.
     """
 
     loss: float
-    accuracy: float
-    count: int
-    seconds: float
+    figures: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+    seconds: float = 0.0
+    samples: int = 0
 
     def for_record(self) -> dict[str, float | int | None]:
-        """What a record keeps: all but the time; a loss that JSON cannot hold is None.
+        """What a record keeps: all but the time; a number that JSON cannot hold is None.
 
         Returns:
-            Loss, accuracy and count.
+            Loss, figures and count.
         """
-        loss = self.loss if math.isfinite(self.loss) else None
-        return {"loss": loss, "accuracy": self.accuracy, "count": self.count}
+        numbers = {"loss": self.loss, **self.figures}
+        kept = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
+        return {**kept, "count": self.count}
 
 
 def evaluate(
-    model: nn.Module, dataset: SequenceDataset, batch_size: int = 1000
+    model: nn.Module, dataset: Dataset, batch_size: int = 1000, *, kind: str = "classes"
 ) -> EvaluationResult:
-    """Evaluate a classifier, in evaluation mode and without gradients.
+    """Evaluate a model, in evaluation mode and without gradients.
 
     Args:
-        model: Maps inputs of shape (B, T, P) to logits of shape (B, C); its mode is restored.
+        model: As :func:`lipschitz_rnn.training.objective.score_batch` takes it; its mode is
+            restored.
         dataset: The samples.
-        batch_size: Samples at a time.
+        batch_size: Samples at a time; for a text, rows read side by side.
+        kind: What is asked, one of :data:`lipschitz_rnn.data.KINDS`.
 
     Returns:
-        Loss and accuracy over all samples.
+        Loss and figures over all samples.
     """
     started = time.perf_counter()
-    totals = ClassificationTotals()
+    totals, state = Totals(), None
     parameter = next(model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            for first in range(0, len(dataset), batch_size):
-                batch = dataset.batch(slice(first, first + batch_size)).to(device)
-                logits = model(batch.input)
-                loss = functional.cross_entropy(logits, batch.target).item()
-                totals.add(loss, logits, batch.target)
+            for index in dataset.plan(batch_size):
+                batch = dataset.batch(index).to(device)
+                score = score_batch(model, batch, state)
+                state = score.state
+                samples = score.count if dataset.carries_state else len(batch)
+                totals.add(score.loss.item(), score.count, samples, score.correct)
     finally:
         model.train(was_training)
     seconds = time.perf_counter() - started
-    return EvaluationResult(totals.mean_loss, totals.accuracy, totals.count, seconds)
+    figures = METRICS[kind].figures(totals)
+    return EvaluationResult(totals.mean_loss, figures, totals.count, seconds, totals.samples)

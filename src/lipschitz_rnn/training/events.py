@@ -17,8 +17,9 @@ class RunStarted:
         epochs: How many there will be.
         updates_per_epoch: Updates in each.
         updates_done: Updates of earlier sessions; above 0 if the run was resumed.
-        train_count: Training samples.
+        train_count: Training samples; symbols of a text.
         parameters: Numbers that are learned.
+        metric: Name of the figure that chooses the best weights.
     """
 
     name: str
@@ -28,6 +29,7 @@ class RunStarted:
     updates_done: int
     train_count: int
     parameters: int
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,18 @@ class UpdateDone:
     Attributes:
         epoch: Counted from 1.
         update: Within the epoch, counted from 1.
-        loss: Mean over the epoch so far, in nats.
-        accuracy: Over the epoch so far, in [0, 1].
+        loss: Mean over the epoch so far.
+        figures: Over the epoch so far, as in :class:`EvaluationResult`.
         gradient_norm: Of this update, before clipping.
-        sequences_per_second: Over the epoch so far, training alone.
+        samples_per_second: Over the epoch so far, training alone.
     """
 
     epoch: int
     update: int
     loss: float
-    accuracy: float
+    figures: dict[str, float]
     gradient_norm: float
-    sequences_per_second: float
+    samples_per_second: float
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,20 @@ class EpochDone:
     Attributes:
         epoch: Counted from 1.
         lr: Learning rate it was trained with.
-        train_loss, train_accuracy: Means over its updates, each before it was applied.
-        validation_loss, validation_accuracy: At its end.
-        is_best: Whether the validation accuracy is the highest so far.
+        train: Loss and figures over its updates, each before it was applied.
+        validation: Loss and figures at its end.
+        is_best: Whether the validation figure is the best so far.
         seconds: Training time, without validation.
-        sequences_per_second: Of training.
+        samples_per_second: Of training.
     """
 
     epoch: int
     lr: float
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    train: dict[str, float]
+    validation: dict[str, float]
     is_best: bool
     seconds: float
-    sequences_per_second: float
+    samples_per_second: float
 
 
 @dataclass(frozen=True)

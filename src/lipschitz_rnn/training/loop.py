@@ -3,29 +3,22 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from lipschitz_rnn.data import SequenceDataset, Split
+from lipschitz_rnn.data import Dataset, Split
 from lipschitz_rnn.training.epoch_end import finish_epoch
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Hook, UpdateDone
 from lipschitz_rnn.training.folder import RunFolder
+from lipschitz_rnn.training.objective import score_batch
 from lipschitz_rnn.training.record import RecordFile
 from lipschitz_rnn.training.seeds import epoch_order
 from lipschitz_rnn.training.state import RunState
 
 
-def train(
-    state: RunState,
-    split: Split,
-    folder: RunFolder,
-    record: RecordFile,
-    emit: Hook,
-) -> None:
+def train(state: RunState, split: Split, folder: RunFolder, record: RecordFile, emit: Hook) -> None:
     """Train from where ``state`` stands to the last epoch.
 
     Args:
@@ -36,33 +29,27 @@ def train(
         emit: Told of every update and epoch.
     """
     settings = state.config.training
+    size = settings.eval_batch_size
     while state.progress.epoch < settings.epochs:
         _train_epoch(state, split.train, lambda: state.save(folder.last), emit)
-        result = evaluate(state.model, split.validation, settings.eval_batch_size)
+        result = evaluate(state.model, split.validation, size, kind=split.kind)
         test = None
         if settings.test_every_epoch:
-            test = evaluate(state.model, split.test, settings.eval_batch_size)
+            test = evaluate(state.model, split.test, size, kind=split.kind)
         emit(finish_epoch(state, result, folder, record, test))
 
 
-def updates_per_epoch(count: int, batch_size: int) -> int:
-    """Updates in an epoch; the last one may see fewer samples.
-
-    Returns:
-        The number.
-    """
-    return math.ceil(count / batch_size)
-
-
-def _train_epoch(
-    state: RunState, dataset: SequenceDataset, save: Callable[[], None], emit: Hook
-) -> None:
+def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], emit: Hook) -> None:
     settings, progress = state.config.training, state.progress
     epoch = progress.epoch + 1
-    order = epoch_order(state.config.seed.order, epoch, len(dataset))
-    batches = torch.split(order, settings.batch_size)
+    order = None
+    if not dataset.carries_state:
+        order = epoch_order(state.config.seed.order, epoch, len(dataset))
+    batches = dataset.plan(settings.batch_size, order)
     for group in state.optimizer.param_groups:
-        group["lr"] = settings.lr_in_epoch(epoch)
+        group["lr"] = state.learning_rate
+    if not progress.update:
+        state.carried = None
     state.model.train()
     saved = time.perf_counter()
     for update in range(progress.update, len(batches)):
@@ -78,23 +65,24 @@ def _train_epoch(
             saved = time.perf_counter()
 
 
-def _update(state: RunState, dataset: SequenceDataset, index: Tensor) -> None:
+def _update(state: RunState, dataset: Dataset, index: Any) -> None:
     """One update; raises before the weights change if loss or gradient is not finite."""
-    batch = dataset.batch(index).to(state.device)
-    logits = state.model(batch.input)
-    loss = functional.cross_entropy(logits, batch.target)
-    value = loss.item()
+    batch = dataset.batch(index, state.progress.epoch + 1).to(state.device)
+    score = score_batch(state.model, batch, state.carried)
+    value = score.loss.item()
     _require_finite(state, "loss", value, value)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    score.loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for p in state.model.parameters() if p.grad is not None]
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
     _require_finite(state, "gradient norm", norm.item(), value)
     if state.config.training.clip_norm > 0:
         clip_grads_with_norm_(parameters, state.config.training.clip_norm, norm)
     state.optimizer.step()
+    state.carried = score.state
     state.progress.gradient_norm = norm.item()
-    state.progress.totals.add(value, logits, batch.target)
+    samples = score.count if dataset.carries_state else len(batch)
+    state.progress.totals.add(value, score.count, samples, score.correct)
 
 
 def _require_finite(state: RunState, name: str, value: float, loss: float) -> None:
@@ -115,7 +103,7 @@ def _update_event(state: RunState) -> UpdateDone:
         epoch=progress.epoch + 1,
         update=progress.update,
         loss=totals.mean_loss,
-        accuracy=totals.accuracy,
+        figures=state.metric.figures(totals),
         gradient_norm=progress.gradient_norm or 0.0,
-        sequences_per_second=totals.count / progress.epoch_seconds,
+        samples_per_second=totals.samples / progress.epoch_seconds,
     )

@@ -19,7 +19,7 @@ class WeightsResult:
 
     Attributes:
         epoch: After which the weights stood, counted from 1.
-        validation: Loss (nats), accuracy and count on the validation samples.
+        validation: Loss, figures and count on the validation samples.
         test: The same on the test samples, which no choice has looked at.
     """
 
@@ -36,13 +36,15 @@ class RunRecord:
         name: Of the run.
         config: The configuration as a table, seeds included.
         environment: Commit, versions, hardware and threads.
-        data: Source and digest of the samples, and how many there are.
+        data: Name, kind, source and digest of the samples, how many there are, losses of trivial
+            predictors, and notes.
         parameters: Numbers that are learned.
-        time: Wall seconds over all sessions, training seconds, training sequences per second.
+        time: Wall seconds over all sessions, training seconds, training samples per second.
         last: Result of the weights after the last epoch.
-        best: Result of the weights of the highest validation accuracy; the earliest of equals.
+        best: Result of the weights of the best validation figure; the earliest of equals.
         before: Measurements on the initial weights, such as spectra.
         after: The same on the last weights.
+        metric: Name of that figure.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RunRecord:
     best: WeightsResult
     before: dict[str, Any]
     after: dict[str, Any]
+    metric: str = "accuracy"
 
     def write(self, path: Path) -> None:
         """Write the summary as JSON, atomically.
@@ -80,14 +83,15 @@ class RunRecord:
         """
         try:
             table = json.loads(path.read_bytes())
+            metric = str(table.setdefault("metric", "accuracy"))
             for name in ("last", "best"):
                 table[name] = WeightsResult(**table[name])
-                float(table[name].test["accuracy"]), int(table[name].test["count"])
+                table[name].test[metric], int(table[name].test["count"])
             for name in ("config", "environment", "data", "time", "before", "after"):
                 dict.keys(table[name])
             for name in ("backend", "instruction_set", "processor", "threads", "cores"):
                 str(table["environment"][name])
-            for name in ("wall_seconds", "sequences_per_second"):
+            for name in ("wall_seconds", "samples_per_second"):
                 float(table["time"][name])
             table["name"], table["parameters"] = str(table["name"]), int(table["parameters"])
             return cls(**table)

@@ -16,7 +16,7 @@ from lipschitz_rnn.training.environment import describe_backend, describe_enviro
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
 from lipschitz_rnn.training.folder import RunFolder
-from lipschitz_rnn.training.loop import train, updates_per_epoch
+from lipschitz_rnn.training.loop import train
 from lipschitz_rnn.training.record import RecordFile, RunRecord, WeightsResult
 from lipschitz_rnn.training.schema import to_table
 from lipschitz_rnn.training.seeds import derive_seed
@@ -39,7 +39,7 @@ def fit(
     hooks: Iterable[Hook] = (),
     measure: Measure | None = None,
 ) -> RunRecord:
-    """Train a classifier and keep everything about it in a new folder.
+    """Train a model and keep everything about it in a new folder.
 
     A run killed at any instant can be resumed, and equals the uninterrupted one bit for bit.
     Afterwards the caller's random state and number of threads are as they were.
@@ -158,7 +158,7 @@ def _go_on(
 
 def _started(state: RunState, split: Split, folder: RunFolder) -> RunStarted:
     settings, progress = state.config.training, state.progress
-    per_epoch = updates_per_epoch(len(split.train), settings.batch_size)
+    per_epoch = len(split.train.plan(settings.batch_size))
     return RunStarted(
         name=state.config.name,
         folder=folder.path,
@@ -167,6 +167,7 @@ def _started(state: RunState, split: Split, folder: RunFolder) -> RunStarted:
         updates_done=progress.epoch * per_epoch + progress.update,
         train_count=len(split.train),
         parameters=count_parameters(state.model),
+        metric=state.metric.name,
     )
 
 
@@ -184,20 +185,20 @@ def _finish(
         record.append({"event": "test", "weights": name, **dataclasses.asdict(result)})
     state.save(folder.last)  # brings the wall time up to date; the position is the end already
     progress, config = state.progress, state.config
-    backend = describe_backend(config.model, split.train.input_size).name
+    backend = describe_backend(config.model, _width(state, split)).name
     samples = config.training.epochs * len(split.train)
     summary = RunRecord(
         name=config.name,
         config=to_table(config),
         environment=describe_environment() | {"backend": backend, "threads": progress.threads},
-        data={"source": split.source, "digest": split.digest}
-        | {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        data=_describe_split(split),
         parameters=count_parameters(state.model),
         time={
             "wall_seconds": progress.wall_seconds,
             "train_seconds": progress.train_seconds,
-            "sequences_per_second": samples / progress.train_seconds,
+            "samples_per_second": samples / progress.train_seconds,
         },
+        metric=state.metric.name,
         last=last,
         best=best,
         before=progress.before,
@@ -205,6 +206,25 @@ def _finish(
     )
     summary.write(folder.summary)
     return summary
+
+
+def _width(state: RunState, split: Split) -> int:
+    """P of the recurrent layer, which reads embeddings of a text."""
+    model = state.config.model
+    is_text = split.train.carries_state
+    return (model.embedding_size or model.hidden_size) if is_text else split.train.input_size
+
+
+def _describe_split(split: Split) -> dict[str, Any]:
+    return {
+        "name": split.name,
+        "kind": split.kind,
+        "source": split.source,
+        "digest": split.digest,
+        **{part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        "trivial": dict(split.trivial),
+        "notes": dict(split.notes),
+    }
 
 
 def _measured(model: nn.Module, measure: Measure | None) -> dict[str, Any]:
@@ -216,14 +236,14 @@ def _test(state: RunState, split: Split, folder: RunFolder) -> tuple[WeightsResu
     """Test the last weights, then the best; the model keeps the last."""
     progress, model = state.progress, state.model
     batch_size = state.config.training.eval_batch_size
-    test = evaluate(model, split.test, batch_size).for_record()
+    test = evaluate(model, split.test, batch_size, kind=split.kind).for_record()
     last = WeightsResult(**(progress.last or {}), test=test)
     if progress.best == progress.last:
         return last, last
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     tensors, _ = load_weights(folder.best, "best", state.config)
     load_model_tensors(folder.best, model, tensors)
-    test = evaluate(model, split.test, batch_size).for_record()
+    test = evaluate(model, split.test, batch_size, kind=split.kind).for_record()
     model.load_state_dict(weights)
     return last, WeightsResult(**(progress.best or {}), test=test)
 

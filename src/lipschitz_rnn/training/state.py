@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
+from lipschitz_rnn.nn.state import State
 from lipschitz_rnn.training.checkpoint import load_checkpoint, save_checkpoint
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.device import (
@@ -19,7 +21,7 @@ from lipschitz_rnn.training.device import (
     require_device,
     restore_random_states,
 )
-from lipschitz_rnn.training.metrics import ClassificationTotals
+from lipschitz_rnn.training.metrics import METRICS, Totals
 from lipschitz_rnn.training.optimizer import (
     load_optimizer_tensors,
     make_optimizer,
@@ -43,14 +45,15 @@ class Progress:
         record_length: Bytes of the record that belong to the past.
         record_digest: SHA-256 of those bytes.
         last: Epoch and validation result after the last finished epoch.
-        best: The same for the highest validation accuracy so far.
+        best: The same for the best validation figure so far.
         threads: Threads the run computes with, from beginning to end.
         before: Measurements on the initial weights.
+        lr_factor: What epochs without progress have made of the learning rate.
     """
 
     epoch: int = 0
     update: int = 0
-    totals: ClassificationTotals = field(default_factory=ClassificationTotals)
+    totals: Totals = field(default_factory=Totals)
     gradient_norm: float | None = None
     epoch_seconds: float = 0.0
     train_seconds: float = 0.0
@@ -61,6 +64,7 @@ class Progress:
     best: dict[str, Any] | None = None
     threads: int = 1
     before: dict[str, Any] = field(default_factory=dict)
+    lr_factor: float = 1.0
 
 
 class RunState:
@@ -83,7 +87,14 @@ class RunState:
         options = config.training.optimizer_options
         self.optimizer = make_optimizer(model.parameters(), config.training.optimizer, options)
         self.progress = Progress()
+        self.metric = METRICS[split.kind]
+        self.carried: State | None = None  # where the last batch of a text ended
         self._clock = time.perf_counter()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the epoch that is next, or under way."""
+        return self.config.training.lr_in_epoch(self.progress.epoch + 1) * self.progress.lr_factor
 
     def save(self, path: Path) -> None:
         """Write everything to a checkpoint.
@@ -98,6 +109,7 @@ class RunState:
         state = optimizer_tensors(self.optimizer)
         tensors |= {f"optimizer/{name}": value for name, value in state.items()}
         tensors |= random_states(self.device)
+        tensors |= _state_tensors(self.carried)
         save_checkpoint(path, tensors, self._meta("last", dataclasses.asdict(self.progress)))
 
     def require_finite(self, loss: float = 0.0) -> None:
@@ -143,8 +155,9 @@ class RunState:
         load_model_tensors(path, self.model, tensors)
         load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
         restore_random_states(self.device, tensors)
+        self.carried = _read_state(tensors, self.device)
         values = meta["content"]
-        totals = ClassificationTotals(**values.pop("totals"))
+        totals = Totals(**values.pop("totals"))
         self.progress = Progress(totals=totals, **values)
         self._clock = time.perf_counter()
 
@@ -160,12 +173,13 @@ def describe_data(split: Split) -> dict[str, Any]:
         split: The samples.
 
     Returns:
-        Their digest, input size and number of classes.
+        Their digest, input and output size, and kind.
     """
     return {
         "digest": split.digest,
         "input_size": split.train.input_size,
-        "num_classes": split.num_classes,
+        "output_size": split.output_size,
+        "kind": split.kind,
     }
 
 
@@ -180,8 +194,8 @@ def load_weights(
         config: Of the run.
 
     Returns:
-        What :func:`load_model_tensors` takes; and digest, input size and number of classes of the
-        data the model was trained on.
+        What :func:`load_model_tensors` takes; and digest, sizes and kind of the data the model was
+        trained on.
 
     Raises:
         InputError: If the file is damaged, or of another configuration or kind.
@@ -246,6 +260,20 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _state_tensors(state: State | None) -> dict[str, Tensor]:
+    parts = () if state is None else (state,) if isinstance(state, Tensor) else state
+    kind = "tensor" if isinstance(state, Tensor) else "tuple"
+    return {f"carried/{kind}/{number}": part for number, part in enumerate(parts)}
+
+
+def _read_state(tensors: Mapping[str, Tensor], device: torch.device) -> State | None:
+    single = _under("carried/tensor/", tensors)
+    several = _under("carried/tuple/", tensors)
+    if single:
+        return single["0"].to(device)
+    return tuple(several[str(k)].to(device) for k in range(len(several))) or None
 
 
 def _require_own(path: Path, meta: dict[str, Any], kind: str, config: RunConfig) -> None:

@@ -1,0 +1,76 @@
+"""What a batch costs: the model is run and its answers are compared with the targets."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lipschitz_rnn.data import Batch
+from lipschitz_rnn.nn import LanguageModel
+from lipschitz_rnn.nn.state import State
+from lipschitz_rnn.training.metrics import count_correct
+
+
+@dataclass(frozen=True)
+class Score:
+    """A batch, run and compared.
+
+    Attributes:
+        loss: Mean over the answers, a scalar to differentiate: cross-entropy in nats, or squared
+            error averaged over the numbers of an answer.
+        count: Answers.
+        correct: Right ones among them; 0 where there are no classes.
+        state: Where the recurrent layer stands, detached; None unless the task carries it on.
+    """
+
+    loss: Tensor
+    count: int
+    correct: int
+    state: State | None = None
+
+
+def score_batch(model: nn.Module, batch: Batch, state: State | None = None) -> Score:
+    """Run a model on a batch and compare.
+
+    Args:
+        model: A :class:`LanguageModel` for symbols of a text; otherwise a module that maps (B, T,
+            P), and ``lengths`` or ``dt`` if the batch has them, to answers.
+        batch: The samples, on the model's device.
+        state: Of a language model, where the batch before ended.
+
+    Returns:
+        Loss and counts.
+    """
+    if isinstance(model, LanguageModel):
+        logits, state = model(batch.input, state)
+        return _classes(logits, batch.target, _detached(state))
+    options = {
+        name: value
+        for name, value in (("lengths", batch.lengths), ("dt", batch.dt))
+        if value is not None
+    }
+    answers = model(batch.input, **options)
+    if not batch.target.is_floating_point():
+        return _classes(answers, batch.target, None)
+    return _values(answers, batch)
+
+
+def _classes(logits: Tensor, target: Tensor, state: State | None) -> Score:
+    loss = functional.cross_entropy(logits.flatten(0, -2), target.flatten())
+    return Score(loss, target.numel(), count_correct(logits, target), state)
+
+
+def _values(answers: Tensor, batch: Batch) -> Score:
+    """Mean squared error over valid steps: padding counts neither above nor below the line."""
+    squared = (answers - batch.target).square().mean(-1)  # (B,) or (B, T)
+    if batch.lengths is None:
+        return Score(squared.mean(), squared.numel(), 0)
+    lengths = batch.lengths.to(squared.device)
+    valid = torch.arange(squared.shape[1], device=squared.device) < lengths.unsqueeze(1)
+    count = int(batch.lengths.sum())
+    return Score(torch.where(valid, squared, 0).sum() / count, count, 0)
+
+
+def _detached(state: State) -> State:
+    return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)
