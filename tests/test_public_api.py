@@ -21,13 +21,15 @@ SNAPSHOT = {
     """,
     "lipschitz_rnn.linalg": "log_norm spectral_abscissa",
     "lipschitz_rnn.nn": """
-        LanguageModel LipschitzRNN LipschitzRNNCell Positive RecurrentLayer SequenceClassifier
-        SequenceRegressor SymmetricSkew UnitInterval UnreachableMatrixError
+        AntisymmetricRNNCell CayleyRNNCell CoRNNCell ExponentialRNNCell GatedLipschitzRNNCell
+        LEMCell LanguageModel LipschitzRNN LipschitzRNNCell NoisyLipschitzRNNCell Positive
+        RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor SymmetricSkew UNITS
+        UnitInterval UnreachableMatrixError make_layer unit_options
     """,
     "lipschitz_rnn.data": """
-        Batch DataStatus DataUnavailableError FileStatus LabelledImages SequenceDataset Split
-        cache_folder encode_samples get load_digits load_mnist load_split manifest_digest
-        named_permutation to_sequences verify
+        Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages
+        SequenceDataset Split SymbolStream cache_folder encode_samples get load_digits load_mnist
+        load_split manifest_digest named_permutation split_options to_sequences verify
     """,
     "lipschitz_rnn.training": """
         DataConfig EpochDone EvaluationResult Event Hook ModelConfig RunConfig RunDone RunFolder

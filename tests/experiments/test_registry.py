@@ -5,14 +5,26 @@ import torch
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.experiments import build_data, build_model, load_preset, preset_names
-from lipschitz_rnn.nn import LipschitzRNN
+from lipschitz_rnn.nn import UNITS, LipschitzRNN
 from lipschitz_rnn.training import RunConfig, SeedConfig, count_parameters
 
 SIZES = {"digits": 8, "mnist-rows": 28, "mnist-8px": 8, "smnist": 1, "psmnist": 1}
+OTHERS = {  # input and output size, kind, parameters in print
+    "scifar": (3, 10, "classes", 134_666),
+    "scifar-noise": (96, 10, "classes", 158_474),
+    "timit": (129, 129, "spectra", 197_505),
+    "speech": (129, 129, "spectra", 197_505),
+    "ptb-char": (50, 50, "characters", 1_323_300),
+    "ptb-word": (10_000, 10_000, "words", None),
+    "shakespeare": (65, 65, "characters", None),
+    "adding": (2, 1, "values", None),
+    "copying": (10, 9, "symbols", None),
+    "pendulum": (1, 3, "frames", None),
+}
 
 
 def test_the_presets_are_these():
-    assert set(preset_names()) == set(SIZES)
+    assert set(preset_names()) == {*SIZES, *OTHERS}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -25,6 +37,46 @@ def test_presets_load_and_build(name):
     n, p, q = config.model.hidden_size, SIZES[name], 10
     assert count_parameters(model) == 2 * n * n + n * (p + 1) + q * (n + 1)
     assert model(torch.zeros(2, config.data.steps, p)).shape == (2, q)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_presets_of_other_kinds_load_and_build(name):
+    config = load_preset(name)
+    input_size, output_size, kind, parameters = OTHERS[name]
+    assert config.name == name
+    model = build_model(config, input_size, output_size, kind)
+    assert parameters in {None, count_parameters(model)}
+    if kind in {"characters", "words"}:
+        logits, _ = model(torch.zeros(2, 3, dtype=torch.int64))
+        assert logits.shape == (2, 3, output_size)
+    else:
+        answer = model(torch.zeros(2, 3, input_size))
+        every_step = kind in {"spectra", "frames", "symbols"}
+        assert answer.shape == ((2, 3, output_size) if every_step else (2, output_size))
+
+
+def test_the_word_level_unit_has_the_parameters_in_print():
+    model = build_model(load_preset("ptb-word"), 10_000, 10_000, "words")
+    assert count_parameters(model.rnn) == 76_960
+
+
+@pytest.mark.parametrize("name", sorted(UNITS))
+def test_every_unit_trains_in_a_preset_by_its_name(name):
+    """Another unit starts from its own defaults; the preset's options are of the preset's unit."""
+    config = load_preset("digits", [f"model.unit={name}", "model.hidden_size=6"])
+    kept = {"lipschitz"} & {name}
+    assert bool(config.model.options) == bool(kept)
+    assert RunConfig.from_toml(config.to_toml()) == config
+    model = build_model(config, 8, 10)
+    model(torch.rand(3, 8, 8)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_options_that_a_unit_lacks_are_refused():
+    with pytest.raises(InputError, match=r"the unit 'lstm' takes \(bias\), got beta=0.5"):
+        load_preset("digits", ["model.unit=lstm", "model.beta=0.5"])
+    config = load_preset("digits", ["model.unit=antisymmetric", "model.gamma=0.2"])
+    assert config.model.options == {"gamma": 0.2}
 
 
 @pytest.mark.parametrize(("hidden_size", "expected"), [(64, 8_970), (128, 34_314)])

@@ -7,6 +7,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lipschitz_rnn.cli.console import make_console, say
+from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
 from lipschitz_rnn.training import EpochDone, Event, RunStarted, UpdateDone
 
 
@@ -63,7 +64,8 @@ class TrainingDisplay:
         self._bar.start_task(self._task)
         again = "going on with" if event.updates_done else "training"
         self._print(
-            f"{again} {event.name}: {event.epochs} epochs of {event.train_count:,} sequences, "
+            f"{again} {event.name}: {event.epochs} epochs of "
+            f"{event.train_count:,} {self._samples}, "
             f"{event.parameters:,} parameters, in {event.folder}"
         )
 
@@ -76,18 +78,33 @@ class TrainingDisplay:
     def _update_text(self, event: UpdateDone) -> str:
         epochs = self._run.epochs if self._run else 0
         return (
-            f"epoch {event.epoch}/{epochs}: loss {event.loss:.4f}, accuracy {event.accuracy:.1%}, "
-            f"{event.sequences_per_second:,.0f} sequences/s"
+            f"epoch {event.epoch}/{epochs}: loss {event.loss:.4f}{self._figure(event.figures)}, "
+            f"{event.samples_per_second:,.0f} {self._samples}/s"
         )
 
     def _epoch_text(self, event: EpochDone) -> str:
         epochs = self._run.epochs if self._run else event.epoch
         return (
-            f"epoch {event.epoch}/{epochs}: loss {event.train_loss:.4f}, "
-            f"accuracy {event.train_accuracy:.2%}, validation {event.validation_accuracy:.2%}"
+            f"epoch {event.epoch}/{epochs}: loss {event.train['loss']:.4f}"
+            f"{self._figure(event.train)}, "
+            f"validation {figure_text(self._metric, event.validation[self._metric])}"
             f"{' (best)' if event.is_best else ''}, "
-            f"{event.sequences_per_second:,.0f} sequences/s, {self._time_left(event)} left"
+            f"{event.samples_per_second:,.0f} {self._samples}/s, {self._time_left(event)} left"
         )
+
+    @property
+    def _metric(self) -> str:
+        return self._run.metric if self._run else "accuracy"
+
+    @property
+    def _samples(self) -> str:
+        return samples_name(self._metric)
+
+    def _figure(self, figures: dict[str, float]) -> str:
+        """The metric, unless it is the loss itself."""
+        if self._metric == "mse":
+            return ""
+        return f", {figure_name(self._metric)} {figure_text(self._metric, figures[self._metric])}"
 
     def _time_left(self, event: EpochDone) -> str:
         """At the pace of this session, which may have begun within an earlier epoch."""

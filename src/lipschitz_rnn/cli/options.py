@@ -10,9 +10,16 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="Folder with mnist/ in it; asked before $LIPSCHITZ_RNN_DATA.",
+        help="Folder with mnist/ and the like in it; asked before $LIPSCHITZ_RNN_DATA.",
         metavar="DIR",
     ),
+]
+Results = Annotated[
+    Path, typer.Option(help="Folder of results, a folder for each run.", metavar="DIR")
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Stop after so long, such as 30m or 2h.", metavar="TIME"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 RunDir = Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")]

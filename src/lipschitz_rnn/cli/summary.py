@@ -4,6 +4,7 @@ from rich import box
 from rich.table import Table
 
 from lipschitz_rnn.cli.console import make_console
+from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
 from lipschitz_rnn.training import RunRecord, WeightsResult
 
 _SPECTRA = {
@@ -20,10 +21,16 @@ def print_summary(record: RunRecord) -> None:
         record: Its summary.
     """
     table = Table(box=box.SIMPLE, show_header=False, title=record.name, title_justify="left")
-    table.add_row("test accuracy, best weights", _result(record.best))
-    table.add_row("test accuracy, last weights", _result(record.last))
+    name = figure_name(record.metric)
+    table.add_row(f"test {name}, best weights", _result(record.metric, record.best))
+    table.add_row(f"test {name}, last weights", _result(record.metric, record.last))
+    for predictor, loss in record.data.get("trivial", {}).items():
+        table.add_row(f"loss of a trivial predictor, {predictor}", f"{loss:.4g}")
     table.add_row("parameters", f"{record.parameters:,}")
-    table.add_row("training sequences per second", f"{record.time['sequences_per_second']:,.0f}")
+    table.add_row(
+        f"training {samples_name(record.metric)} per second",
+        f"{record.time['samples_per_second']:,.0f}",
+    )
     table.add_row("time", f"{record.time['wall_seconds']:,.1f} s")
     environment = record.environment
     table.add_row(
@@ -33,6 +40,8 @@ def print_summary(record: RunRecord) -> None:
     )
     console = make_console()
     console.print(table)
+    if not record.before:
+        return
     spectra = Table("", "before training", "after", box=box.SIMPLE)
     for layer, before in record.before.items():
         suffix = f", layer {layer}" if len(record.before) > 1 else ""
@@ -42,9 +51,9 @@ def print_summary(record: RunRecord) -> None:
     console.print(spectra)
 
 
-def _result(result: WeightsResult) -> str:
-    accuracy, count = result.test["accuracy"], result.test["count"]
-    return f"{accuracy:.2%} of {count:,} (after epoch {result.epoch})"
+def _result(metric: str, result: WeightsResult) -> str:
+    value, count = figure_text(metric, result.test[metric]), result.test["count"]
+    return f"{value} of {count:,}, loss {result.test['loss']:.4g} (after epoch {result.epoch})"
 
 
 def _number(value: float | None) -> str:

@@ -6,13 +6,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split, load_split
-from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier
+from lipschitz_rnn.nn import LanguageModel, SequenceClassifier, SequenceRegressor, make_layer
 from lipschitz_rnn.training import RunConfig
-from lipschitz_rnn.training.schema import to_table
 
 
 def preset_names() -> tuple[str, ...]:
@@ -70,50 +70,67 @@ def build_data(
     Returns:
         Training, validation and test samples.
     """
-    data = config.data
-    return load_split(
-        data.name,
-        steps=data.steps,
-        permutation=data.permutation,
-        validation_size=data.validation_size,
-        split_seed=data.split_seed,
-        data_dir=data_dir,
-        report=report,
-    )
+    return load_split(config.data.name, **config.data.options, data_dir=data_dir, report=report)
 
 
-def build_model(config: RunConfig, input_size: int, num_classes: int) -> SequenceClassifier:
+def build_model(
+    config: RunConfig, input_size: int, output_size: int, kind: str = "classes"
+) -> nn.Module:
     """Build the model of a run; its initial weights depend on ``config.seed.init`` alone.
 
     The caller's random state stays as it is.
 
     Args:
         config: The configuration.
-        input_size: P, features of a time step.
-        num_classes: C.
+        input_size: P, features of a time step; for a text its number of symbols.
+        output_size: Q, numbers of an answer.
+        kind: What is asked, one of :data:`lipschitz_rnn.data.KINDS`.
 
     Returns:
-        A classifier from (B, T, P) to (B, C).
+        A module from (B, T, P) to (B, Q) or, where every step is answered, (B, T, Q); for a text
+        from symbols (B, T) and a state to both.
 
     Raises:
         InputError: If the settings of the model do not fit together.
 
     Examples:
-        >>> model = build_model(load_preset("smnist"), input_size=1, num_classes=10)
+        >>> model = build_model(load_preset("smnist"), input_size=1, output_size=10)
         >>> sum(parameter.numel() for parameter in model.parameters())
         34314
     """
-    options = to_table(config.model)
-    dropout = options.pop("dropout")
-    between = dropout if config.model.num_layers > 1 else 0.0
+    model = config.model
+    is_text = kind in {"characters", "words"}
+    width = (model.embedding_size or model.hidden_size) if is_text else input_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed.init)
         try:
-            rnn = LipschitzRNN(input_size, **options, dropout=between, batch_first=True)
+            rnn = make_layer(
+                model.unit,
+                width,
+                model.hidden_size,
+                model.num_layers,
+                batch_first=True,
+                dropout=model.dropout if model.num_layers > 1 else 0.0,
+                bidirectional=model.bidirectional,
+                **model.options,
+            )
+            return _with_head(config, rnn, output_size, kind)
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"model settings of {config.name!r}: {reason}") from None
-        return SequenceClassifier(rnn, num_classes, dropout=dropout)
+
+
+def _with_head(config: RunConfig, rnn: nn.Module, output_size: int, kind: str) -> nn.Module:
+    dropout = config.model.dropout
+    if kind in {"characters", "words"}:
+        if config.model.bidirectional:
+            raise ValueError("expected bidirectional=False for a text, which is read forwards")
+        return LanguageModel(rnn, output_size, dropout=dropout)
+    if config.model.embedding_size is not None:
+        raise ValueError("expected no embedding_size for inputs that are numbers")
+    every_step = kind in {"frames", "spectra", "symbols"}
+    head = SequenceClassifier if kind in {"classes", "symbols"} else SequenceRegressor
+    return head(rnn, output_size, every_step=every_step, dropout=dropout)
 
 
 def _folder() -> Traversable:

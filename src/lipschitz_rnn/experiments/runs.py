@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import encode_samples
+from lipschitz_rnn.data.image_tasks import IMAGE_TASKS
 from lipschitz_rnn.experiments.registry import build_data, build_model
 from lipschitz_rnn.experiments.spectra import measure_spectra
-from lipschitz_rnn.nn import SequenceClassifier
 from lipschitz_rnn.training import (
     EvaluationResult,
     Hook,
@@ -58,7 +58,7 @@ def train_run(
     RunFolder(run_dir).require_new()
     require_device(config.training.device)
     split = build_data(config, data_dir, report)
-    model = build_model(config, split.train.input_size, split.num_classes)
+    model = build_model(config, split.train.input_size, split.output_size, split.kind)
     return fit(config, split, model, run_dir, hooks=hooks, measure=measure_spectra)
 
 
@@ -85,7 +85,7 @@ def resume_run(
     if folder.is_finished:
         return folder.read_summary()
     split = build_data(config, data_dir, report)
-    model = build_model(config, split.train.input_size, split.num_classes)
+    model = build_model(config, split.train.input_size, split.output_size, split.kind)
     return resume(run_dir, split, model, hooks=hooks, measure=measure_spectra)
 
 
@@ -96,11 +96,11 @@ class TrainedRun:
     Attributes:
         config: Its configuration.
         model: In evaluation mode.
-        data: Digest, input size and number of classes of the samples it was trained on.
+        data: Digest, sizes and kind of the samples it was trained on.
     """
 
     config: RunConfig
-    model: SequenceClassifier
+    model: nn.Module
     data: dict[str, Any]
 
 
@@ -126,7 +126,7 @@ def load_trained(run_dir: Path, weights: str = "best") -> TrainedRun:
     if not path.exists():
         raise InputError(f"{path}: expected the weights of a run, got none so far.")
     tensors, data = load_weights(path, weights, config)
-    model = build_model(config, data["input_size"], data["num_classes"])
+    model = build_model(config, data["input_size"], data["output_size"], data["kind"])
     load_model_tensors(path, model, tensors)
     return TrainedRun(config, model.eval(), data)
 
@@ -147,13 +147,13 @@ def evaluate_run(
         report: Takes a line for every data source that failed.
 
     Returns:
-        Loss and accuracy on the test samples.
+        Loss and figures on the test samples.
     """
     trained = load_trained(run_dir, weights)
     split = build_data(trained.config, data_dir, report)
     require_same_data(run_dir, trained.data, describe_data(split))
     batch_size = trained.config.training.eval_batch_size
-    return evaluate(trained.model, split.test, batch_size)
+    return evaluate(trained.model, split.test, batch_size, kind=split.kind)
 
 
 def predict_run(run_dir: Path, samples: np.ndarray, weights: str = "best") -> Tensor:
@@ -166,11 +166,22 @@ def predict_run(run_dir: Path, samples: np.ndarray, weights: str = "best") -> Te
 
     Returns:
         Probabilities of the classes, shape (n, C).
+
+    Raises:
+        InputError: If the model is not one of images.
     """
     trained = load_trained(run_dir, weights)
     data = trained.config.data
+    if data.name not in IMAGE_TASKS:
+        raise InputError(
+            f"predict: expected a model of {' or '.join(IMAGE_TASKS)}, got one of {data.name}."
+        )
     input = encode_samples(
-        samples, name=data.name, steps=data.steps, permutation=data.permutation
+        samples,
+        name=data.name,
+        steps=data.steps or 1,
+        permutation=data.permutation,
+        pipeline=data.pipeline or "task",
     )  # (n, T, P)
     with torch.no_grad():
         batches = torch.split(input, trained.config.training.eval_batch_size)

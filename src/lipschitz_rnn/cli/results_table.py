@@ -1,0 +1,35 @@
+"""A table of results on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.table import Table as RichTable
+
+from lipschitz_rnn.cli.console import make_console, say
+from lipschitz_rnn.experiments.results import gather, table_cells
+from lipschitz_rnn.experiments.tables import Table
+
+_WIDTH = 150
+
+
+def print_table(table: Table, results: Path, seeds: Sequence[int] | None = None) -> None:
+    """Print a table beside the numbers in print.
+
+    Args:
+        table: The table.
+        results: The results folder.
+        seeds: Seeds that are wanted; the table's own if None.
+    """
+    heads, rows = table_cells(table, gather(table, results, seeds))
+    shown = RichTable(box=box.SIMPLE, title=table.title, title_justify="left")
+    for number, head in enumerate(heads):
+        shown.add_column(head, justify="left" if number in {0, 5, 7} else "right")
+    for cells in rows:
+        shown.add_row(*cells)
+    console = make_console()
+    if not console.is_terminal:  # a file has no width of its own
+        console.width = _WIDTH
+    console.print(shown)
+    for note in table.notes:
+        say(note)

@@ -1,0 +1,190 @@
+"""Tables of the paper, and ours: which runs fill a row, and what is in print for it."""
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import tomli_w
+
+from lipschitz_rnn._base.checks import nearest
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.experiments.registry import load_preset
+from lipschitz_rnn.training import RunConfig
+from lipschitz_rnn.training.schema import check_fields, from_table, number
+
+SEEDED = ("seed.init", "seed.order", "seed.dropout")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: one configuration, any number of seeds.
+
+    Attributes:
+        name: Of the row, unique in its table; part of the names of its runs.
+        label: What the table prints.
+        preset: Where the configuration begins.
+        set: Settings that replace the preset's.
+        printed: The figure in print, in the table's unit; None if there is none.
+        evidence: How sure that figure is, in the words of the specification.
+        seeds: Seeds to run unless others are asked for; the table's own if empty.
+    """
+
+    name: str
+    label: str
+    preset: str
+    set: tuple[str, ...] = ()
+    printed: float | None = number(None)
+    evidence: str = ""
+    seeds: tuple[int, ...] = number((), low=0)
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check_fields("row", self)
+
+    def config(self, seed: int) -> RunConfig:
+        """The configuration of a run.
+
+        Args:
+            seed: Of weights, order and dropout alike.
+
+        Returns:
+            The preset with the row's settings, tested after every epoch.
+        """
+        seeds = [f"{key}={seed}" for key in SEEDED]
+        return load_preset(self.preset, ["training.test_every_epoch=true", *self.set, *seeds])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: What ``reproduce`` calls it.
+        title: What it prints above itself.
+        metric: The figure it compares, as in :class:`lipschitz_rnn.training.EvaluationResult`.
+        scale: Printed figures are the metric times this: 100 for per cent.
+        digits: Digits behind the point.
+        seeds: Seeds of every row that has none of its own.
+        rows: Its rows.
+        notes: Sentences below it.
+    """
+
+    name: str
+    title: str
+    metric: str
+    scale: float
+    digits: int
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def choose(self, names: Sequence[str] | None) -> tuple[Row, ...]:
+        """Rows by name.
+
+        Args:
+            names: Theirs; all of them if None.
+
+        Returns:
+            In the order of the table.
+
+        Raises:
+            InputError: If there is none of a name.
+        """
+        if names is None:
+            return self.rows
+        known = [row.name for row in self.rows]
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"table {self.name}: expected rows among {', '.join(known)}, got {name!r}. "
+                    f"{nearest(name, known)}".rstrip()
+                )
+        return tuple(row for row in self.rows if row.name in names)
+
+
+def table_names() -> tuple[str, ...]:
+    """Names of the tables that come with the package.
+
+    Returns:
+        In alphabetical order.
+    """
+    files = (entry.name for entry in _folder().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+
+
+def load_table(name: str) -> Table:
+    """Read a table.
+
+    Args:
+        name: One of :func:`table_names`.
+
+    Returns:
+        The table, its sweeps written out as rows.
+
+    Raises:
+        InputError: If there is none of that name.
+
+    Examples:
+        >>> [row.name for row in load_table("pixel-mnist").rows][:2]
+        ['euler-128', 'midpoint-128']
+    """
+    names = table_names()
+    if name not in names:
+        raise InputError(
+            f"table: expected one of {', '.join(names)}, got {name!r}. "
+            f"{nearest(name, names)}".rstrip()
+        )
+    raw = tomllib.loads((_folder() / f"{name}.toml").read_text("utf-8"))
+    where = f"table {name}"
+    rows = [from_table(Row, row, where) for row in raw.get("rows", [])]
+    for sweep in raw.get("sweeps", []):
+        rows += expand_sweep(sweep["preset"], sweep["axes"], sweep.get("set", ()))
+    return Table(
+        name=name,
+        title=raw["title"],
+        metric=raw["metric"],
+        scale=float(raw.get("scale", 1)),
+        digits=int(raw.get("digits", 2)),
+        seeds=tuple(raw.get("seeds", (1,))),
+        rows=tuple(rows),
+        notes=tuple(raw.get("notes", ())),
+    )
+
+
+def expand_sweep(
+    preset: str, axes: Mapping[str, Sequence[object]], settings: Iterable[str] = ()
+) -> list[Row]:
+    """A row for every point of a grid.
+
+    Args:
+        preset: Where each configuration begins.
+        axes: Values of each setting, ``{"model.beta": [0.5, 1.0], ..}``.
+        settings: Settings that all points share.
+
+    Returns:
+        Rows named after their values, the last axis varying fastest.
+
+    Examples:
+        >>> expand_sweep("digits", {"model.beta": [0.5], "model.method": ["euler"]})[0].name
+        'beta-0.5-method-euler'
+    """
+    rows = []
+    for values in itertools.product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in point.items()]
+        label = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in point.items())
+        chosen = tuple(f"{key}={_as_toml(value)}" for key, value in point.items())
+        name = "-".join(parts).replace("_", "-")
+        rows.append(Row(name, label, preset, (*settings, *chosen)))
+    return rows
+
+
+def _as_toml(value: object) -> str:
+    return tomli_w.dumps({"v": value}).strip().removeprefix("v = ")
+
+
+def _folder() -> Traversable:
+    return resources.files("lipschitz_rnn.experiments") / "tables"
