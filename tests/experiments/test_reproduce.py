@@ -98,7 +98,7 @@ def test_the_table_has_ours_beside_print(finished):
     accuracy = gathered.cards[1]["test_accuracy_last"]
     text = as_markdown(TABLE, [gathered])
     assert f"| Small | {100 * accuracy:.2f} (n=1) |" in text
-    assert "| 50 | text: a table |" in text
+    assert "| 50.0 | text: a table |" in text
     other = Row("absent", "Absent", "digits", SHORT)
     table = Table("toy", "Toy", "accuracy", 100.0, 2, (1,), (other,))
     assert "| Absent | not run | not run | not run | none |" in as_markdown(

@@ -45,6 +45,7 @@ def test_every_row_is_a_configuration_of_its_own(name):
         assert (config.seed.init, config.seed.order, config.seed.dropout) == (7, 7, 7)
         assert set(config.data.options) <= {*split_options(config.data.name), "train_size"}
         assert (row.printed is None) == (row.evidence == "")  # a number says how sure it is
+        assert "weak" not in row.evidence  # a hint for tuning is not published
     assert len(set(configs)) == len(configs)
 
 

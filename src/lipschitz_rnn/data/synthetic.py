@@ -84,7 +84,7 @@ def copying_problem(count: int, delay: int, seed: int) -> tuple[Tensor, Tensor]:
 
 def load_adding(
     *,
-    steps: int = 200,
+    steps: int = 100,
     sample_count: int = 20_000,
     validation_size: int = 1_000,
     split_seed: int = 1234,
