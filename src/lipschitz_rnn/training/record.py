@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.training.checkpoint import write_atomically
+from lipschitz_rnn.training.upgrade import upgrade_summary
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class RunRecord:
             InputError: If the file is truncated or something else.
         """
         try:
-            table = json.loads(path.read_bytes())
-            metric = str(table.setdefault("metric", "accuracy"))
+            table = upgrade_summary(json.loads(path.read_bytes()))
+            metric = str(table["metric"])
             for name in ("last", "best"):
                 table[name] = WeightsResult(**table[name])
                 table[name].test[metric], int(table[name].test["count"])

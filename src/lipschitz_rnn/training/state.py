@@ -28,6 +28,7 @@ from lipschitz_rnn.training.optimizer import (
     optimizer_tensors,
 )
 from lipschitz_rnn.training.schema import from_table, to_table
+from lipschitz_rnn.training.upgrade import upgrade_data, upgrade_totals
 
 
 @dataclass
@@ -151,13 +152,13 @@ class RunState:
         """
         tensors, meta = load_checkpoint(path)
         _require_own(path, meta, "last", self.config)
-        require_same_data(path, meta["data"], self.data)
+        require_same_data(path, upgrade_data(meta["data"]), self.data)
         load_model_tensors(path, self.model, tensors)
         load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
         restore_random_states(self.device, tensors)
         self.carried = _read_state(tensors, self.device)
         values = meta["content"]
-        totals = Totals(**values.pop("totals"))
+        totals = Totals(**upgrade_totals(values.pop("totals")))
         self.progress = Progress(totals=totals, **values)
         self._clock = time.perf_counter()
 
@@ -202,7 +203,7 @@ def load_weights(
     """
     tensors, meta = load_checkpoint(path)
     _require_own(path, meta, kind, config)
-    return tensors, meta["data"]
+    return tensors, upgrade_data(meta["data"])
 
 
 def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]) -> None:
