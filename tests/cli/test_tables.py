@@ -8,7 +8,14 @@ from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
 from lipschitz_rnn.cli.launch_queue import read_axis, read_budget, read_numbers
 from lipschitz_rnn.experiments.queue import Queue
 
-SMALL = ["--set", "training.epochs=1", "--set", "model.hidden_size=4", "--set", "training.threads=1"]
+SMALL = [
+    "--set",
+    "training.epochs=1",
+    "--set",
+    "model.hidden_size=4",
+    "--set",
+    "training.threads=1",
+]
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ def test_what_is_skipped_is_counted(folder: Path) -> None:
     digest = load_speech(data_dir=folder).digest
     write(folder / "speech/ann/silence/1.wav", wav(np.zeros(8000, np.int16)))
     write(folder / "speech/ann/README.txt", b"text")
+    write(folder / "speech/ann/._7.wav", b"what macOS leaves")
     assert load_speech(data_dir=folder).digest == digest
     write(folder / "speech/eve/hm.WAV", wav(np.zeros(383, np.int16)))
     write(folder / "speech/eve/nothing.wav", wav(np.zeros(0, np.int16)))

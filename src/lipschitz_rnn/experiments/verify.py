@@ -58,16 +58,29 @@ def verify_cards(
     for path in find_cards(results):
         card = read_card(path)
         for weights in ("last", "best"):
-            yield _verify(path, card, weights, data_dir, report)
+            yield verify_card(path, card, weights, data_dir=data_dir, report=report)
 
 
-def _verify(
+def verify_card(
     path: Path,
     card: dict[str, Any],
     weights: str,
-    data_dir: Path | None,
-    report: Callable[[str], None] | None,
+    *,
+    data_dir: Path | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Verification:
+    """Evaluate one model again; see :func:`verify_cards`.
+
+    Args:
+        path: Of its card.
+        card: The card.
+        weights: ``"last"`` or ``"best"``.
+        data_dir: A data folder to ask first.
+        report: Takes a line for every data source that failed.
+
+    Returns:
+        What was found.
+    """
     folder = RunFolder(path.parent)
     file = folder.last if weights == "last" else folder.best
     if not file.exists():

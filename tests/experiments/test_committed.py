@@ -1,0 +1,28 @@
+"""Every model that is committed is evaluated again, and must be what its card says."""
+
+from pathlib import Path
+
+import pytest
+
+from lipschitz_rnn.experiments.card import find_cards, read_card
+from lipschitz_rnn.experiments.verify import verify_card
+
+RESULTS = Path(__file__).parents[2] / "results"
+CARDS = find_cards(RESULTS)
+
+
+@pytest.mark.parametrize("weights", ["last", "best"])
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
+def test_committed_models_are_what_their_cards_say(path, weights):
+    found = verify_card(path, read_card(path), weights)
+    if found.status == "skipped":
+        pytest.skip(found.detail)
+    assert found.status == "same", found.detail
+
+
+def test_committed_weights_are_small_and_the_cards_name_their_folders():
+    for path in CARDS:
+        card = read_card(path)
+        assert path.parent.relative_to(RESULTS).parts == (card["preset"], card["run"])
+        for file in path.parent.glob("*.safetensors"):
+            assert file.stat().st_size < 1_000_000 or (path.parent / ".gitignore").exists()
