@@ -73,3 +73,13 @@ def test_a_misspelled_name_gets_the_nearest_one() -> None:
 def test_authors_has_784_pixels() -> None:
     with pytest.raises(InputError, match="784 pixels for 'authors', got 64"):
         named_permutation("authors", 64)
+
+
+def test_numpy_permutations_are_numpys_legacy_stream() -> None:
+    permutation = named_permutation("numpy-42", 784)
+    assert permutation.dtype == torch.int64
+    assert permutation.tolist() == np.random.RandomState(42).permutation(784).tolist()
+    with pytest.raises(InputError, match="'numpy-<n>'"):
+        named_permutation(f"numpy-{2**32}", 784)
+    with pytest.raises(InputError, match="'numpy-<n>'"):
+        named_permutation("numpy-01", 784)

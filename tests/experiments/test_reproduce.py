@@ -106,6 +106,16 @@ def test_the_table_has_ours_beside_print(finished):
     )
 
 
+def test_a_table_of_losses_has_the_trivial_ones_beside_them(finished):
+    results, _ = finished
+    table = Table("toy", "Toy", "loss", 1.0, 3, (1,), (ROW,))
+    text = as_markdown(table, gather(table, results))
+    loss = read_card(results / "digits/small-seed1/card.json")["test_last"]["loss"]
+    assert f"| Small | {loss:.3f} (n=1) |" in text
+    assert "| not run | uniform 2.303 | 290 | digits |" in text
+    assert "in print" not in text
+
+
 def test_a_card_of_other_settings_does_not_count(finished):
     results, _ = finished
     changed = Row("small", "Small", "digits", (*SHORT, "model.beta=0.9"))

@@ -11,7 +11,17 @@ from lipschitz_rnn.experiments.results import RowResult, spread_text
 from lipschitz_rnn.experiments.tables import Row, expand_sweep, load_table, table_names
 from lipschitz_rnn.training import count_parameters
 
-TABLES = ("pixel-mnist", "cifar10", "speech", "ptb-char", "ptb-word", "units", "ablation", "seeds")
+TABLES = (
+    "pixel-mnist",
+    "cifar10",
+    "speech",
+    "ptb-char",
+    "ptb-word",
+    "units",
+    "ablation",
+    "seeds",
+    "short",
+)
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),
     "psmnist": (1, 10, "classes"),

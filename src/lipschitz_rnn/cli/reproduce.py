@@ -33,7 +33,7 @@ def reproduce(
     """Run what TABLE lacks, one run after the other, and print it beside the numbers in print.
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
-    ptb-char, ptb-word, units, ablation, seeds.
+    ptb-char, ptb-word, units, ablation, seeds, short.
     """
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.launch_queue import read_budget, read_numbers, work

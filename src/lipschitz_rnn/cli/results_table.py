@@ -11,6 +11,7 @@ from lipschitz_rnn.experiments.results import gather, table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150
+_WORDS = {"model", "how sure", "trivial", "data"}
 
 
 def print_table(table: Table, results: Path, seeds: Sequence[int] | None = None) -> None:
@@ -23,8 +24,8 @@ def print_table(table: Table, results: Path, seeds: Sequence[int] | None = None)
     """
     heads, rows = table_cells(table, gather(table, results, seeds))
     shown = RichTable(box=box.SIMPLE, title=table.title, title_justify="left")
-    for number, head in enumerate(heads):
-        shown.add_column(head, justify="left" if number in {0, 5, 7} else "right")
+    for head in heads:
+        shown.add_column(head, justify="left" if head in _WORDS else "right")
     for cells in rows:
         shown.add_row(*cells)
     console = make_console()

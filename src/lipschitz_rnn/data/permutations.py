@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,8 @@ AUTHORS_LENGTH = 784
 AUTHORS_SHA256 = "f4113bc8ae78902146fba54feaff34c7de185249d3b85ce9584e3d76ca98b3bd"
 
 _SEEDED = re.compile(r"seed-(0|[1-9][0-9]{0,17})")  # one spelling per seed, all below 2**63
+_NUMPY = re.compile(r"numpy-(0|[1-9][0-9]{0,9})")
+_NUMPY_LIMIT = 2**32
 
 
 def permutation_sha256(permutation: Tensor) -> str:
@@ -25,10 +28,13 @@ def named_permutation(name: str, length: int) -> Tensor:
     """The permutation that a name stands for.
 
     ``"authors"`` is the one of permuted MNIST in the authors' experiments, ``torch.randperm(784)``
-    at seed 12008. ``"seed-<n>"`` is ``torch.randperm(length)`` at seed ``n``, for any length.
+    at seed 12008. ``"seed-<n>"`` is ``torch.randperm(length)`` at seed ``n``, for any length, and
+    ``"numpy-<n>"`` is ``numpy.random.RandomState(n).permutation(length)``: between them they have
+    what others that shuffle pixels by a seed of torch or of numpy use.
 
     Args:
-        name: ``"authors"`` or ``"seed-<n>"`` with n in 0 ... 10**18 - 1, without leading zeros.
+        name: ``"authors"``, ``"seed-<n>"`` with n in 0 ... 10**18 - 1, or ``"numpy-<n>"`` with n in
+            0 ... 2**32 - 1; without leading zeros.
         length: Number of pixels.
 
     Returns:
@@ -45,14 +51,17 @@ def named_permutation(name: str, length: int) -> Tensor:
     """
     if name == "authors":
         return _authors(length)
-    match = _SEEDED.fullmatch(name) if isinstance(name, str) else None
-    if match is None:
-        hint = nearest(name, ("authors", "seed-1"))
-        raise InputError(
-            f"permutation: expected 'authors' or 'seed-<n>' (n = 0, 1, 2, ...), got {name!r}."
-            + (f" {hint}" if hint else "")
-        )
-    return _draw(length, int(match.group(1)))
+    if isinstance(name, str) and (match := _SEEDED.fullmatch(name)):
+        return _draw(length, int(match.group(1)))
+    if isinstance(name, str) and (match := _NUMPY.fullmatch(name)):
+        seed = int(match.group(1))
+        if seed < _NUMPY_LIMIT:
+            return torch.from_numpy(np.random.RandomState(seed).permutation(length))
+    hint = nearest(name, ("authors", "seed-1", "numpy-1"))
+    raise InputError(
+        "permutation: expected 'authors' or 'seed-<n>' or 'numpy-<n>' (n = 0, 1, 2, ...), "
+        f"got {name!r}." + (f" {hint}" if hint else "")
+    )
 
 
 def _authors(length: int) -> Tensor:

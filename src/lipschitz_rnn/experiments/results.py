@@ -39,8 +39,17 @@ class RowResult:
         Returns:
             Those that are numbers, scaled.
         """
-        found = (card[f"test_{table.metric}_{kind}"] for card in self.cards.values())
+        found = (_figure(card, table.metric, kind) for card in self.cards.values())
         return [value * table.scale for value in found if value is not None]
+
+
+def _figure(card: dict[str, Any], metric: str, kind: str) -> float | None:
+    """A card's figure; the loss, which tasks of all kinds have, is among those of its weights."""
+    if metric != "loss":
+        value: float | None = card[f"test_{metric}_{kind}"]
+        return value
+    weights = card.get(f"test_{kind}")
+    return None if weights is None else weights["loss"]
 
 
 def run_name(row: Row, seed: int) -> str:
@@ -116,8 +125,7 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
         "last epoch",
         "best validation",
         "best test",
-        "in print",
-        "how sure",
+        *(("trivial",) if table.metric == "loss" else ("in print", "how sure")),
         "parameters",
         "data",
         "hours",
@@ -128,21 +136,28 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
             spread_text(result.values(table, kind), table.digits)
             for kind in ("last", "best_validation", "best_test")
         ]
-        printed = result.row.printed
         cards = list(result.cards.values())
         hours = [card["time"]["wall_seconds"] / 3600 for card in cards]
         rows.append(
             [
                 result.row.label,
                 *spreads,
-                "none" if printed is None else str(printed),
-                result.row.evidence,
+                *_beside(table, result),
                 f"{cards[0]['parameters']:,}" if cards else "",
                 ", ".join(sorted({card["data"].get("name", "") for card in cards})),
                 f"{statistics.fmean(hours):.2g}" if hours else "",
             ]
         )
     return heads, rows
+
+
+def _beside(table: Table, result: RowResult) -> list[str]:
+    """What our figure stands beside: losses of trivial predictors, or the number in print."""
+    if table.metric != "loss":
+        printed = result.row.printed
+        return ["none" if printed is None else str(printed), result.row.evidence]
+    trivial = next((card["data"].get("trivial", {}) for card in result.cards.values()), {})
+    return [", ".join(f"{name} {loss:.{table.digits}f}" for name, loss in trivial.items())]
 
 
 def as_markdown(table: Table, gathered: Sequence[RowResult]) -> str:
