@@ -261,3 +261,6 @@ def test_licensed_and_large_models_stay_out_of_git(finished, tmp_path):
         file.truncate(1_000_001)
     keep_private(RunFolder(tmp_path / "b"), "mnist")
     assert (tmp_path / "b" / ".gitignore").exists()
+    (tmp_path / "b" / "best.safetensors").unlink()  # small again: shared again
+    keep_private(RunFolder(tmp_path / "b"), "mnist")
+    assert not (tmp_path / "b" / ".gitignore").exists()

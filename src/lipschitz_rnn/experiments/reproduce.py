@@ -141,5 +141,8 @@ def keep_private(folder: RunFolder, data_name: str) -> None:
         data_name: Of its data set.
     """
     size = max(file.stat().st_size for file in (folder.last, folder.best) if file.exists())
+    ignore = folder.path / ".gitignore"
     if size > SHARED_LIMIT or data_name in _PRIVATE:
-        write_atomically(folder.path / ".gitignore", b"*.safetensors\n")
+        write_atomically(ignore, b"*.safetensors\n")
+    else:  # a checkpoint with the optimiser was too large, the weights alone are not
+        ignore.unlink(missing_ok=True)
