@@ -81,9 +81,10 @@ class ModelConfig:
         dropout: Between layers and before the head.
         bidirectional: Whether a second set of units reads the sequence backwards.
         embedding_size: Numbers that stand for a symbol; H if unset. For texts alone.
-        beta, gamma, beta_a, gamma_a, beta_w, gamma_w, step_size, method, substeps, nonlinearity,
-            alpha, gated, trainable, init, init_std, bias, epsilon, additive_noise,
-            multiplicative_noise: Arguments of the unit, of those that it has.
+        beta, gamma, beta_a, gamma_a, beta_w, gamma_w, alpha, gated, trainable: Arguments of the
+            unit, and so are those that follow; see :func:`lipschitz_rnn.nn.unit_options`.
+        step_size, method, substeps, nonlinearity, init, init_std, bias: Likewise.
+        epsilon, additive_noise, multiplicative_noise: Likewise.
     """
 
     hidden_size: int = number(low=1, high=65536)
