@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -178,6 +179,19 @@ def test_a_changed_file_is_refused(made: Path) -> None:
     content[5000] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"data_batch_4.bin: expected SHA-256 .*, got "):
+        load_cifar10(data_dir=made)
+
+
+def test_an_archive_with_other_files_in_it_is_refused(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack({name: batch(50 + number) for number, name in enumerate(NAMES)})
+    md5 = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    edition = EDITIONS["cifar10"]
+    (made / edition.archive.name).write_bytes(packed)
+    archive = Archive(edition.archive.name, len(packed), md5)
+    monkeypatch.setitem(EDITIONS, "cifar10", dataclasses.replace(edition, archive=archive))
+    with pytest.raises(InputError, match=r"tar.gz/data_batch_1.bin: expected SHA-256 .*, got "):
         load_cifar10(data_dir=made)
 
 

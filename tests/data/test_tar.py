@@ -175,6 +175,11 @@ def test_announced_sizes_are_not_believed(kind: bytes, size: int, path: Path) ->
     assert refused(path, gzip.compress(announced(kind, size))) is not None  # and at once
 
 
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE])
+def test_members_without_content_may_announce_a_size(kind: bytes, path: Path) -> None:
+    assert read(path, gzip.compress(announced(kind, 700) + pack(CONTENTS))) == CONTENTS
+
+
 def test_nothing_is_read_after_the_end(path: Path) -> None:
     assert read(path, gzip.compress(pack(CONTENTS) + bytes(1 << 25))) == CONTENTS
 
