@@ -21,6 +21,7 @@ def without_times(folder: Path):
             "wall_seconds",
             "record_length",
             "record_digest",
+            "sessions",
         ):
             meta["content"].pop(key, None)
         content[name] = {key: value.numpy().tobytes() for key, value in tensors.items()}, meta

@@ -24,7 +24,7 @@ SNAPSHOT = {
         AntisymmetricRNNCell CayleyRNNCell CoRNNCell ExponentialRNNCell GatedLipschitzRNNCell
         LEMCell LanguageModel LipschitzRNN LipschitzRNNCell NoisyLipschitzRNNCell Positive
         RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor SymmetricSkew UNITS
-        UnitInterval UnreachableMatrixError make_layer unit_options
+        UnitInterval UnreachableMatrixError load_authors_tensors make_layer unit_options
     """,
     "lipschitz_rnn.data": """
         Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages
@@ -33,15 +33,17 @@ SNAPSHOT = {
     """,
     "lipschitz_rnn.training": """
         DataConfig EpochDone EvaluationResult Event Hook ModelConfig RunConfig RunDone RunFolder
-        RunRecord RunStarted SeedConfig TrainingConfig UpdateDone WeightsResult count_parameters
+        RunRecord RunStarted SeedConfig StopTraining TrainingConfig UpdateDone WeightsResult
+        count_parameters
         evaluate fit load_checkpoint resume save_checkpoint
     """,
     "lipschitz_rnn.benchmarks": """
         SHAPES Settings Shape as_markdown find_shape read_results run_benchmark
     """,
     "lipschitz_rnn.experiments": """
-        TrainedRun build_data build_model evaluate_run load_preset load_trained measure_spectra
-        predict_run preset_names resume_run train_run
+        TrainedRun build_data build_model evaluate_run load_preset load_table load_trained
+        measure_spectra predict_run preset_names resume_run table_names train_run verify_cards
+        work_off
     """,
 }
 

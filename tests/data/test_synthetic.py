@@ -118,3 +118,11 @@ def test_the_pendulum_comes_with_irregular_times_and_its_truth():
     constant = split.train.target.double().mean((0, 1))
     mean = (split.test.target.double() - constant).square().mean()
     assert split.trivial["mean"] == pytest.approx(float(mean), rel=1e-5)
+
+
+def test_the_pendulums_digest_names_its_laws_too(monkeypatch):
+    small = {"steps": 5, "sample_count": 3, "validation_size": 2}
+    before = load_split("pendulum", **small).digest
+    assert load_split("pendulum", **small).digest == before
+    monkeypatch.setattr("lipschitz_rnn.data.pendulum.DAMPING", 0.31)
+    assert load_split("pendulum", **small).digest != before

@@ -187,3 +187,23 @@ def test_data_is_what_the_configuration_says():
     split = build_data(load_preset("digits", ["data.steps=16", "data.validation_size=100"]))
     assert (split.train.steps, split.train.input_size) == (16, 4)
     assert len(split.validation) == 100
+
+
+def test_units_that_take_no_times_are_refused_where_there_are_some():
+    able = {name for name in UNITS if UNITS[name].takes_dt}
+    assert {"lipschitz", "residual", "antisymmetric", "cornn", "lem"} <= able
+    for name in UNITS:
+        config = load_preset("pendulum", [f"model.unit={name}", "model.hidden_size=4"])
+        if name in able:
+            model = build_model(config, 1, 3, "frames", timed=True)
+            assert model(torch.zeros(2, 5, 1), dt=torch.ones(2, 5)).shape == (2, 5, 3)
+        else:
+            with pytest.raises(InputError, match="a unit that takes irregular times"):
+                build_model(config, 1, 3, "frames", timed=True)
+
+
+@pytest.mark.parametrize("name", ["speech", "shakespeare"])
+def test_nobody_looks_at_what_is_to_be_predicted(name):
+    config = load_preset(name, ["model.bidirectional=true"])
+    with pytest.raises(InputError, match="bidirectional=False where what follows"):
+        build_model(config, *OTHERS[name][:3])

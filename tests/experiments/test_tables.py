@@ -15,6 +15,7 @@ TABLES = (
     "pixel-mnist",
     "cifar10",
     "speech",
+    "timit",
     "ptb-char",
     "ptb-word",
     "units",
@@ -73,8 +74,9 @@ PUBLISHED = {
     ("cifar10", "noise-euler-256"): 158_474,
     ("cifar10", "antisymmetric-256"): 36_234,
     ("cifar10", "antisymmetric-gated-256"): 37_258,
-    ("speech", "timit-euler"): 197_505,
+    ("timit", "timit-euler"): 197_505,
     ("ptb-char", "euler-150"): 1_323_300,
+    ("speech", "euler"): 197_505,
 }
 
 
@@ -120,6 +122,41 @@ def test_unknown_names_get_the_nearest():
     with pytest.raises(InputError, match="Did you mean 'euler-128'"):
         load_table("pixel-mnist").choose(["euler-12"])
     assert [row.name for row in load_table("units").choose(["lstm", "cornn"])] == ["cornn", "lstm"]
+
+
+def test_speech_and_timit_are_never_in_one_table():
+    for name in TABLES:
+        presets = {row.preset for row in load_table(name).rows}
+        assert not {"timit", "speech"} <= presets
+    assert all(row.printed is None for row in load_table("timit").rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"name": "../up"}, "a name that a folder can have"),
+        ({"name": ""}, "a name that a folder can have"),
+        ({"preset": "x/.."}, "a name that a folder can have"),
+        ({"set": ("seed.init=3",)}, "no seed among its settings"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(changes, text):
+    with pytest.raises(InputError, match=text):
+        Row(**{"name": "a", "label": "A", "preset": "digits", **changes})
+
+
+def test_runs_of_a_file_are_kept_under_its_name():
+    assert Row("a", "A", "/somewhere/mine.toml").folder == "mine"
+
+
+def test_names_of_a_sweep_tell_its_points_apart():
+    axes = {"model.alpha": [0.5], "training.alpha": [0.9]}
+    assert expand_sweep("digits", axes)[0].name == "model.alpha-0.5-training.alpha-0.9"
+    axes = {"model.beta": [0.5]}
+    names = {
+        expand_sweep("digits", axes, [f"training.epochs={n}"], tag=True)[0].name for n in (1, 2)
+    }
+    assert len(names) == 2
 
 
 def test_a_sweep_is_the_product_of_its_axes():

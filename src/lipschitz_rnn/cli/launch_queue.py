@@ -8,7 +8,7 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.cli.app import RunInterruptedError
 from lipschitz_rnn.cli.console import say, warn
 from lipschitz_rnn.cli.display import TrainingDisplay
-from lipschitz_rnn.experiments.queue import Entry, Queue
+from lipschitz_rnn.experiments.queue import Entry
 from lipschitz_rnn.experiments.reproduce import work_off
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -88,29 +88,32 @@ def _number(word: str) -> Any:
 
 
 def work(
-    queue: Queue,
+    results: Path,
     wanted: list[Entry] | None,
     data_dir: Path | None,
     budget_seconds: float | None,
     quiet: bool,
-) -> None:
+) -> int:
     """Do runs of a queue, with progress.
 
     Args:
-        queue: The queue.
-        wanted: Those to do; all that are in it if None.
+        results: The results folder.
+        wanted: Those to do; all that are in the queue if None.
         data_dir: A data folder to ask first.
         budget_seconds: Stop after so long; None for never.
         quiet: Whether to show no progress.
+
+    Returns:
+        How many could not be done; each was told.
 
     Raises:
         RunInterruptedError: After Ctrl-C.
     """
     try:
         with TrainingDisplay(quiet) as display:
-            done = work_off(
-                queue,
-                wanted=wanted,
+            outcome = work_off(
+                results,
+                wanted,
                 data_dir=data_dir,
                 budget_seconds=budget_seconds,
                 hooks=[display],
@@ -118,8 +121,22 @@ def work(
             )
     except KeyboardInterrupt:
         raise RunInterruptedError("interrupted; the same command goes on") from None
-    for entry in done:
-        say(f"done: {entry.folder(queue.results)}")
-    left = len(queue.pending(wanted))
-    if left:
-        say(f"{left} run(s) left; the same command goes on")
+    for entry in outcome.done:
+        say(f"done: {entry.folder(results)}")
+    for problem in outcome.problems.values():
+        say(f"not done: {problem}")
+    if outcome.left:
+        say(f"{outcome.left} run(s) left; the same command goes on")
+    return len(outcome.problems)
+
+
+def require_none(problems: int) -> None:
+    """End with an error if runs could not be done, after everything else was said."""
+    if problems:
+        raise InputError(f"{problems} run(s) could not be done, as told above.")
+
+
+def require_table(rows: str | None, seeds: str | None) -> None:
+    """Refuse rows and seeds of no table."""
+    if rows or seeds:
+        raise InputError("--rows, --seeds: expected a TABLE to choose from, got none.")

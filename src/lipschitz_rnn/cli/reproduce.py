@@ -33,32 +33,40 @@ def reproduce(
     """Run what TABLE lacks, one run after the other, and print it beside the numbers in print.
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
-    ptb-char, ptb-word, units, ablation, seeds, short.
+    timit, ptb-char, ptb-word, units, ablation, seeds, short.
     """
     from lipschitz_rnn.cli.console import say
-    from lipschitz_rnn.cli.launch_queue import read_budget, read_numbers, work
+    from lipschitz_rnn.cli.launch_queue import (
+        read_budget,
+        read_numbers,
+        require_none,
+        require_table,
+        work,
+    )
     from lipschitz_rnn.cli.results_table import print_table
-    from lipschitz_rnn.experiments.queue import Entry, Queue
+    from lipschitz_rnn.experiments.queue import Entry
     from lipschitz_rnn.experiments.tables import load_table
 
     chosen = None if table is None else load_table(table)
     names = None if rows is None else [name.strip() for name in rows.split(",")]
     numbers = None if seeds is None else read_numbers("--seeds", seeds)
     seconds = None if budget is None else read_budget(budget)
+    problems = 0
+    if chosen is None:
+        require_table(rows, seeds)
     if not show:
         wanted = []
         for row in () if chosen is None else chosen.choose(names):
             for seed in numbers or row.seeds or chosen.seeds if chosen else ():
                 row.config(seed)  # an error in any of them is told before the first one runs
                 wanted.append(Entry.of(row, seed))
-        queue = Queue(results)
-        queue.add(wanted)
-        work(queue, wanted if chosen else None, data_dir, seconds, quiet)
+        problems = work(results, wanted if chosen else None, data_dir, seconds, quiet)
     if chosen is None:
         say(f"queue: {results / 'queue.toml'}")
     else:
         _show(chosen, results, numbers)
         print_table(chosen, results, numbers)
+    require_none(problems)
 
 
 def _show(table: "Table", results: Path, seeds: list[int] | None) -> None:

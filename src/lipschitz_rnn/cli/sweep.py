@@ -35,21 +35,25 @@ def sweep(
 
     Interrupt it at any time; the same command goes on.
     """
-    from lipschitz_rnn.cli.launch_queue import read_axis, read_budget, read_numbers, work
+    from lipschitz_rnn.cli.launch_queue import (
+        read_axis,
+        read_budget,
+        read_numbers,
+        require_none,
+        work,
+    )
     from lipschitz_rnn.cli.results_table import print_table
-    from lipschitz_rnn.experiments.queue import Entry, Queue
+    from lipschitz_rnn.experiments.queue import Entry
     from lipschitz_rnn.experiments.results import metric_of
     from lipschitz_rnn.experiments.tables import Table, expand_sweep
 
     numbers = read_numbers("--seeds", seeds)
     seconds = None if budget is None else read_budget(budget)
-    rows = tuple(expand_sweep(preset, dict(map(read_axis, over)), settings or ()))
+    rows = tuple(expand_sweep(preset, dict(map(read_axis, over)), settings or (), tag=True))
     for row in rows:
         row.config(numbers[0])  # an error in any of them is told before the first one runs
     wanted = [Entry.of(row, seed) for row in rows for seed in numbers]
-    queue = Queue(results)
-    queue.add(wanted)
-    work(queue, wanted, data_dir, seconds, quiet)
+    problems = work(results, wanted, data_dir, seconds, quiet)
     name = metric_of(rows, results)
     scale, digits = (100.0, 2) if name == "accuracy" else (1.0, 4)
     print_table(
@@ -57,3 +61,4 @@ def sweep(
         results,
         numbers,
     )
+    require_none(problems)

@@ -29,8 +29,7 @@ def named_permutation(name: str, length: int) -> Tensor:
 
     ``"authors"`` is the one of permuted MNIST in the authors' experiments, ``torch.randperm(784)``
     at seed 12008. ``"seed-<n>"`` is ``torch.randperm(length)`` at seed ``n``, for any length, and
-    ``"numpy-<n>"`` is ``numpy.random.RandomState(n).permutation(length)``: between them they have
-    what others that shuffle pixels by a seed of torch or of numpy use.
+    ``"numpy-<n>"`` is ``numpy.random.RandomState(n).permutation(length)``.
 
     Args:
         name: ``"authors"``, ``"seed-<n>"`` with n in 0 ... 10**18 - 1, or ``"numpy-<n>"`` with n in

@@ -69,14 +69,12 @@ def load_timit(*, data_dir: Path | None = None, report: Report | None = None) ->
     Each utterance is brought to 8 kHz and cut into frames, see
     :func:`lipschitz_rnn.data.spectra.log_magnitudes`. The two SA sentences, which everybody
     reads, are left out; no speaker is in two parts. Validation is the core test set (24 speakers)
-    and the test is the development set (50 speakers): the sizes 192 and 400 leave no other
-    reading.
-
-    The printed training set has 3,690 utterances of 462 speakers, who have 3,696; which six are
-    missing is not public. Here they are the last six by path.
+    and the test is the development set (50 speakers), sets of the sizes that are believed to be
+    printed. So is a training set of 3,690 utterances, while the 462 speakers have 3,696; here the
+    last six by path are left out.
 
     Printed errors cannot be put beside those of this task: published logs begin at about 1,600,
-    the size of squared decibels, and how inputs and targets were paired is not described.
+    which is far from the scale of natural logarithms.
 
     Args:
         data_dir: A data folder to look into first. It holds ``timit/``, and that TIMIT's own tree,

@@ -7,14 +7,16 @@ from pathlib import Path
 import tomli_w
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.experiments.card import CARD
-from lipschitz_rnn.experiments.results import run_name
+from lipschitz_rnn.experiments.card import CARD, read_card
+from lipschitz_rnn.experiments.results import is_card_of, run_name
 from lipschitz_rnn.experiments.tables import Row
 from lipschitz_rnn.training import RunFolder
 from lipschitz_rnn.training.checkpoint import write_atomically
 from lipschitz_rnn.training.schema import check_fields, from_table, number, to_table
 
 QUEUE = "queue.toml"
+DIVERGED = "diverged.txt"
+"""In the folder of a run that cannot go on: why."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Entry:
     set: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Check every value, those of its row included."""
         check_fields("entry", self)
+        self.as_row  # noqa: B018 - to check it
 
     @classmethod
     def of(cls, row: Row, seed: int) -> "Entry":
@@ -54,13 +57,24 @@ class Entry:
 
     def folder(self, results: Path) -> Path:
         """Where the run is kept, from its first update to its card."""
-        return results / self.preset / self.run
+        return results / self.as_row.folder / self.run
 
     def status(self, results: Path) -> str:
-        """``"done"``, ``"begun"`` or ``"waiting"``; the folder of the run says so."""
+        """What the folder of the run says.
+
+        Args:
+            results: The results folder.
+
+        Returns:
+            ``"done"``; ``"stale"``, if the card is of other settings; ``"diverged"``; ``"begun"``;
+            or ``"waiting"``.
+        """
         folder = self.folder(results)
         if (folder / CARD).exists():
-            return "done"
+            card = read_card(folder / CARD)
+            return "done" if is_card_of(self.as_row, self.seed, card) else "stale"
+        if (folder / DIVERGED).exists():
+            return "diverged"
         return "begun" if RunFolder(folder).config.exists() else "waiting"
 
 
@@ -83,7 +97,7 @@ class Queue:
                 table = tomllib.loads(self.path.read_text("utf-8"))
                 runs = table.get("runs", [])
                 kept = [{k: v for k, v in run.items() if k != "status"} for run in runs]
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 reason = " ".join(str(error).split())
                 raise InputError(f"{self.path}: expected a queue, got: {reason}.") from None
             self.entries = [from_table(Entry, run, str(self.path)) for run in kept]
@@ -98,7 +112,7 @@ class Queue:
         self.write()
 
     def pending(self, wanted: list[Entry] | None = None) -> list[Entry]:
-        """Runs that have no card: first those that were begun.
+        """Runs that are to be done: first those that were begun.
 
         Args:
             wanted: Look at these alone; at all of the queue if None.

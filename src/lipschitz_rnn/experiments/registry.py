@@ -11,7 +11,7 @@ from torch import nn
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split, load_split
-from lipschitz_rnn.nn import LanguageModel, SequenceClassifier, SequenceRegressor, make_layer
+from lipschitz_rnn.nn import UNITS, LanguageModel, SequenceClassifier, SequenceRegressor, make_layer
 from lipschitz_rnn.training import RunConfig
 
 
@@ -74,7 +74,12 @@ def build_data(
 
 
 def build_model(
-    config: RunConfig, input_size: int, output_size: int, kind: str = "classes"
+    config: RunConfig,
+    input_size: int,
+    output_size: int,
+    kind: str = "classes",
+    *,
+    timed: bool = False,
 ) -> nn.Module:
     """Build the model of a run; its initial weights depend on ``config.seed.init`` alone.
 
@@ -85,6 +90,7 @@ def build_model(
         input_size: P, features of a time step; for a text its number of symbols.
         output_size: Q, numbers of an answer.
         kind: What is asked, one of :data:`lipschitz_rnn.data.KINDS`.
+        timed: Whether the samples come with times, so that the unit must take ``dt``.
 
     Returns:
         A module from (B, T, P) to (B, Q) or, where every step is answered, (B, T, Q); for a text
@@ -114,17 +120,27 @@ def build_model(
                 bidirectional=model.bidirectional,
                 **model.options,
             )
+            require_dt(model.unit, timed)
             return _with_head(config, rnn, output_size, kind)
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"model settings of {config.name!r}: {reason}") from None
 
 
+def require_dt(unit: str, timed: bool) -> None:
+    """Raise ``ValueError`` if samples come with times and the unit takes none."""
+    able = [name for name in UNITS if UNITS[name].takes_dt]
+    if timed and unit not in able:
+        raise ValueError(
+            f"expected a unit that takes irregular times ({', '.join(able)}), got {unit!r}"
+        )
+
+
 def _with_head(config: RunConfig, rnn: nn.Module, output_size: int, kind: str) -> nn.Module:
     dropout = config.model.dropout
+    if kind in {"characters", "words", "spectra"} and config.model.bidirectional:
+        raise ValueError("expected bidirectional=False where what follows is to be predicted")
     if kind in {"characters", "words"}:
-        if config.model.bidirectional:
-            raise ValueError("expected bidirectional=False for a text, which is read forwards")
         return LanguageModel(rnn, output_size, dropout=dropout)
     if config.model.embedding_size is not None:
         raise ValueError("expected no embedding_size for inputs that are numbers")

@@ -1,6 +1,5 @@
 """Cards gathered into the rows of a table, beside the numbers in print."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from lipschitz_rnn.training import RunConfig
 from lipschitz_rnn.training.schema import from_table
 
 NOT_RUN = "not run"
+KINDS = ("last", "best_validation", "best_test")
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,17 @@ def gather(table: Table, results: Path, seeds: Sequence[int] | None = None) -> l
     for row in table.rows:
         wanted = tuple(seeds or row.seeds or table.seeds)
         cards = {}
-        for path in sorted((results / row.preset).glob(f"{row.name}-seed*/{CARD}")):
+        for path in sorted((results / row.folder).glob(f"{row.name}-seed*/{CARD}")):
             number = path.parent.name.removeprefix(f"{row.name}-seed")
-            if number.isdecimal() and _is_of(row, int(number), card := read_card(path)):
+            if number.isdecimal() and is_card_of(row, int(number), card := read_card(path)):
                 cards[int(number)] = card
         missing = tuple(seed for seed in wanted if seed not in cards)
         gathered.append(RowResult(row, dict(sorted(cards.items())), missing))
     return gathered
 
 
-def _is_of(row: Row, seed: int, card: dict[str, Any]) -> bool:
+def is_card_of(row: Row, seed: int, card: dict[str, Any]) -> bool:
+    """Whether a card is of the settings that a row has today."""
     return from_table(RunConfig, card["settings"], CARD) == row.config(seed)
 
 
@@ -124,18 +125,16 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
         "model",
         "last epoch",
         "best validation",
-        "best test",
-        *(("trivial",) if table.metric == "loss" else ("in print", "how sure")),
+        *(() if table.metric == "loss" else ("best test",)),
+        *(("trivial",) if table.metric == "loss" else ("in print", "ours - print", "how sure")),
         "parameters",
         "data",
         "hours",
     ]
     rows = []
     for result in gathered:
-        spreads = [
-            spread_text(result.values(table, kind), table.digits)
-            for kind in ("last", "best_validation", "best_test")
-        ]
+        kinds = KINDS[:2] if table.metric == "loss" else KINDS
+        spreads = [spread_text(result.values(table, kind), table.digits) for kind in kinds]
         cards = list(result.cards.values())
         hours = [card["time"]["wall_seconds"] / 3600 for card in cards]
         rows.append(
@@ -151,12 +150,33 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
     return heads, rows
 
 
+def agreement(table: Table, result: RowResult) -> float | None:
+    """How far the mean of the last epochs is from print, in the table's unit.
+
+    Args:
+        table: The table.
+        result: Of a row.
+
+    Returns:
+        Ours minus the printed figure; None where either is missing.
+    """
+    values = result.values(table, "last")
+    if not values or result.row.printed is None:
+        return None
+    return statistics.fmean(values) - result.row.printed
+
+
 def _beside(table: Table, result: RowResult) -> list[str]:
     """What our figure stands beside: losses of trivial predictors, or the number in print."""
     if table.metric != "loss":
-        printed = result.row.printed
-        return ["none" if printed is None else str(printed), result.row.evidence]
-    trivial = next((card["data"].get("trivial", {}) for card in result.cards.values()), {})
+        printed, apart = result.row.printed, agreement(table, result)
+        return [
+            "none" if printed is None else str(printed),
+            "" if apart is None else f"{apart:+.{table.digits}f}",
+            result.row.evidence,
+        ]
+    none: dict[str, float] = {}
+    trivial = next((card["data"].get("trivial", none) for card in result.cards.values()), none)
     return [", ".join(f"{name} {loss:.{table.digits}f}" for name, loss in trivial.items())]
 
 
@@ -186,23 +206,6 @@ def as_markdown(table: Table, gathered: Sequence[RowResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def agreement(table: Table, result: RowResult) -> float | None:
-    """How far the mean of the last epochs is from print, in the table's unit.
-
-    Args:
-        table: The table.
-        result: Of a row.
-
-    Returns:
-        Ours minus the printed figure; None where either is missing.
-    """
-    values = result.values(table, "last")
-    if not values or result.row.printed is None:
-        return None
-    difference = statistics.fmean(values) - result.row.printed
-    return difference if math.isfinite(difference) else None
-
-
 def metric_of(rows: Sequence[Row], results: Path) -> str:
     """Name of the figure that the cards of some rows compare; ``"accuracy"`` if there is none.
 
@@ -214,6 +217,6 @@ def metric_of(rows: Sequence[Row], results: Path) -> str:
         The name.
     """
     for row in rows:
-        for path in (results / row.preset).glob(f"{row.name}-seed*/{CARD}"):
+        for path in (results / row.folder).glob(f"{row.name}-seed*/{CARD}"):
             return str(read_card(path)["metric"])
     return "accuracy"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.data import encode_samples
+from lipschitz_rnn.data import Split, encode_samples
 from lipschitz_rnn.data.image_tasks import IMAGE_TASKS
 from lipschitz_rnn.experiments.registry import build_data, build_model
 from lipschitz_rnn.experiments.spectra import measure_spectra
@@ -58,7 +58,7 @@ def train_run(
     RunFolder(run_dir).require_new()
     require_device(config.training.device)
     split = build_data(config, data_dir, report)
-    model = build_model(config, split.train.input_size, split.output_size, split.kind)
+    model = _model_for(config, split)
     return fit(config, split, model, run_dir, hooks=hooks, measure=measure_spectra)
 
 
@@ -85,8 +85,14 @@ def resume_run(
     if folder.is_finished:
         return folder.read_summary()
     split = build_data(config, data_dir, report)
-    model = build_model(config, split.train.input_size, split.output_size, split.kind)
+    model = _model_for(config, split)
     return resume(run_dir, split, model, hooks=hooks, measure=measure_spectra)
+
+
+def _model_for(config: RunConfig, split: Split) -> nn.Module:
+    timed = getattr(split.train, "dt", None) is not None
+    size = split.train.input_size
+    return build_model(config, size, split.output_size, split.kind, timed=timed)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def measure_spectra(model: nn.Module) -> dict[str, Any]:
     with numbers that are not finite.
 
     Args:
-        model: Holds any number of :class:`LipschitzRNN`.
+        model: Holds any number of :class:`LipschitzRNN`, or of cells with ``weight_hh`` (H, H) and
+            perhaps ``weight_a``: those of the units that are ODEs.
 
     Returns:
         ``{"l0": {"spectral_abscissa_a": .., "spectral_abscissa_w": .., "log_norm_a": ..}, ..}``.
@@ -32,7 +33,18 @@ def measure_spectra(model: nn.Module) -> dict[str, Any]:
                 a = getattr(unit, f"weight_a_l{layer}{end}")
                 w = getattr(unit, f"weight_hh_l{layer}{end}")
                 spectra[f"{prefix}l{layer}{end}"] = _measure(a, w)
+    cells = [module for module in model.modules() if _is_ode_cell(module)]
+    for number, cell in enumerate(cells):
+        key = f"cell{number}" if len(cells) > 1 or units else "l0"
+        spectra[key] = _measure(getattr(cell, "weight_a", None), cell.weight_hh)  # type: ignore[arg-type]
     return spectra
+
+
+def _is_ode_cell(module: nn.Module) -> bool:
+    """A cell of one state with a vector field, whose matrices mean what A and W do."""
+    parts = getattr(module, "state_parts", ("h",))
+    has_field = hasattr(module, "vector_field") and hasattr(module, "weight_hh")
+    return has_field and len(parts) == 1
 
 
 def _measure(a: torch.Tensor | None, w: torch.Tensor) -> dict[str, float | None]:

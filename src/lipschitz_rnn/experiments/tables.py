@@ -1,11 +1,14 @@
 """Tables of the paper, and ours: which runs fill a row, and what is in print for it."""
 
+import hashlib
 import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import tomli_w
 
@@ -13,9 +16,11 @@ from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.experiments.registry import load_preset
 from lipschitz_rnn.training import RunConfig
+from lipschitz_rnn.training.overrides import setting_of
 from lipschitz_rnn.training.schema import check_fields, from_table, number
 
 SEEDED = ("seed.init", "seed.order", "seed.dropout")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,26 @@ class Row:
     seeds: tuple[int, ...] = number((), low=0)
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Check every value.
+
+        Raises:
+            InputError: If one does not fit.
+        """
         check_fields("row", self)
+        for what, name in (("row", self.name), ("preset", self.folder)):
+            if not _NAME.fullmatch(name):
+                raise InputError(f"{what}: expected a name that a folder can have, got {name!r}.")
+        for setting in self.set:
+            if setting_of(setting).startswith("seed."):
+                raise InputError(
+                    f"row {self.name}: expected no seed among its settings, got {setting!r}. "
+                    "Seeds are given apart, by --seeds."
+                )
+
+    @property
+    def folder(self) -> str:
+        """Where its runs are kept: the preset's name, without path and ending if it is a file."""
+        return Path(self.preset).name.removesuffix(".toml")
 
     def config(self, seed: int) -> RunConfig:
         """The configuration of a run.
@@ -155,7 +178,11 @@ def load_table(name: str) -> Table:
 
 
 def expand_sweep(
-    preset: str, axes: Mapping[str, Sequence[object]], settings: Iterable[str] = ()
+    preset: str,
+    axes: Mapping[str, Sequence[object]],
+    settings: Iterable[str] = (),
+    *,
+    tag: bool = False,
 ) -> list[Row]:
     """A row for every point of a grid.
 
@@ -163,6 +190,7 @@ def expand_sweep(
         preset: Where each configuration begins.
         axes: Values of each setting, ``{"model.beta": [0.5, 1.0], ..}``.
         settings: Settings that all points share.
+        tag: Whether the names also tell shared settings from other ones, by a short digest.
 
     Returns:
         Rows named after their values, the last axis varying fastest.
@@ -171,13 +199,18 @@ def expand_sweep(
         >>> expand_sweep("digits", {"model.beta": [0.5], "model.method": ["euler"]})[0].name
         'beta-0.5-method-euler'
     """
-    rows = []
+    rows, settings = [], tuple(settings)
+    end = "-" + hashlib.sha256("\n".join(settings).encode()).hexdigest()[:6]
+    end = end if tag and settings else ""
+    short = {key: key.rpartition(".")[2] for key in axes}
+    if len(set(short.values())) < len(short):  # model.alpha and training.alpha
+        short = {key: key for key in axes}
     for values in itertools.product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
-        parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in point.items()]
-        label = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in point.items())
+        parts = [f"{short[key]}-{value}" for key, value in point.items()]
+        label = ", ".join(f"{short[key]} {value}" for key, value in point.items())
         chosen = tuple(f"{key}={_as_toml(value)}" for key, value in point.items())
-        name = "-".join(parts).replace("_", "-")
+        name = "-".join(parts).replace("_", "-") + end
         rows.append(Row(name, label, preset, (*settings, *chosen)))
     return rows
 

@@ -1,5 +1,6 @@
 """Modules."""
 
+from lipschitz_rnn.nn.authors import load_authors_tensors as load_authors_tensors
 from lipschitz_rnn.nn.cells import LipschitzRNNCell as LipschitzRNNCell
 from lipschitz_rnn.nn.heads import LanguageModel as LanguageModel
 from lipschitz_rnn.nn.heads import SequenceClassifier as SequenceClassifier

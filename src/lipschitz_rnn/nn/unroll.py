@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lipschitz_rnn.nn.state import State, stack_states, where_state
 
 
-def takes_dt(cell: nn.Module) -> bool:
+def takes_dt(cell: nn.Module | type[nn.Module]) -> bool:
     """Whether a cell's forward has a keyword ``dt``."""
     parameters = inspect.signature(cell.forward).parameters
     # a wrapper such as torch.compile's takes anything and hands it on

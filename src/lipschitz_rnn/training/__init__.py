@@ -14,6 +14,7 @@ from lipschitz_rnn.training.events import Event as Event
 from lipschitz_rnn.training.events import Hook as Hook
 from lipschitz_rnn.training.events import RunDone as RunDone
 from lipschitz_rnn.training.events import RunStarted as RunStarted
+from lipschitz_rnn.training.events import StopTraining as StopTraining
 from lipschitz_rnn.training.events import UpdateDone as UpdateDone
 from lipschitz_rnn.training.folder import RunFolder as RunFolder
 from lipschitz_rnn.training.record import RunRecord as RunRecord

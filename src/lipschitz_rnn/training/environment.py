@@ -41,12 +41,13 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def describe_backend(model: ModelConfig, input_size: int = 1) -> BackendChoice:
+def describe_backend(model: ModelConfig, input_size: int = 1, device: str = "cpu") -> BackendChoice:
     """Which backend runs the recurrence of a unit, and why the others do not.
 
     Args:
         model: The unit.
         input_size: P, its input features.
+        device: Where it runs; the kernel is for the CPU.
 
     Returns:
         The choice: ``"torch"`` for torch's own layers; ``"reference"`` for units that are looped
@@ -56,7 +57,7 @@ def describe_backend(model: ModelConfig, input_size: int = 1) -> BackendChoice:
         return BackendChoice("torch", {})
     options = unit_options(model.unit) | model.options
     gated = options.get("gated") or model.unit.endswith("-gated")
-    if gated or model.unit not in _ONE_SCAN:
+    if gated or model.unit not in _ONE_SCAN or device != "cpu":
         return BackendChoice("reference", {})
     size = model.hidden_size
     square, state = torch.zeros(size, size), torch.zeros(1, size)

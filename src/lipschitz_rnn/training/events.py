@@ -87,5 +87,9 @@ class RunDone:
     record: RunRecord
 
 
+class StopTraining(Exception):
+    """Raised by a hook to end the session: the run is saved as it stands, and can be resumed."""
+
+
 Event = RunStarted | UpdateDone | EpochDone | RunDone
 Hook = Callable[[Event], None]

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from lipschitz_rnn.data import Dataset, Split
 from lipschitz_rnn.training.epoch_end import finish_epoch
 from lipschitz_rnn.training.evaluate import evaluate
-from lipschitz_rnn.training.events import Hook, UpdateDone
+from lipschitz_rnn.training.events import Hook, StopTraining, UpdateDone
 from lipschitz_rnn.training.folder import RunFolder
 from lipschitz_rnn.training.objective import score_batch
 from lipschitz_rnn.training.record import RecordFile
@@ -57,7 +57,12 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
         _update(state, dataset, batches[update])
         progress.update = update + 1
         progress.epoch_seconds += time.perf_counter() - started
-        emit(_update_event(state))
+        try:
+            emit(_update_event(state))
+        except StopTraining:
+            state.require_finite()
+            save()
+            raise
         due = time.perf_counter() - saved >= settings.checkpoint_seconds
         if due and update + 1 < len(batches):
             state.require_finite()

@@ -1,13 +1,15 @@
 """Optimisers by name, from torch.optim, with only the options that each one takes."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.nn import Positive, UnitInterval
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adadelta": torch.optim.Adadelta,
@@ -46,25 +48,47 @@ def check_optimizer_options(where: str, name: str, options: Mapping[str, Any]) -
         raise InputError(f"{where}: {name} refuses its options: {error}") from None
 
 
+def undecayed(model: nn.Module) -> set[nn.Parameter]:
+    """Parameters that weight decay must leave alone: those kept as logits and the like.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Scalars, and what a positive or bounded number is computed from: its zero means nothing.
+    """
+    found = {p for p in model.parameters() if not p.dim()}
+    for module in model.modules():
+        if isinstance(module, parametrize.ParametrizationList) and any(
+            isinstance(scheme, (Positive, UnitInterval)) for scheme in module
+        ):
+            found |= set(module.parameters(recurse=False))
+    return found
+
+
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], name: str, options: Mapping[str, Any]
+    parameters: Iterable[nn.Parameter],
+    name: str,
+    options: Mapping[str, Any],
+    exempt: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Build an optimiser.
 
     Args:
-        parameters: What it updates. Weight decay leaves out scalars, such as a learned step size:
-            they are kept as logits and the like, whose zero means nothing.
+        parameters: What it updates.
         name: A key of :data:`OPTIMIZERS`.
         options: Keyword arguments for it.
+        exempt: Those that weight decay leaves alone, see :func:`undecayed`.
 
     Returns:
         The optimiser, its state empty.
     """
     parameters = list(parameters)
-    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if p.dim()]}]
-    scalars = [p for p in parameters if not p.dim()]
-    if scalars:
-        groups.append({"params": scalars, "weight_decay": 0.0})
+    free = {id(p) for p in exempt}
+    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in free]}]
+    kept = [p for p in parameters if id(p) in free]
+    if kept:
+        groups.append({"params": kept, "weight_decay": 0.0})
     return OPTIMIZERS[name](groups, **options)
 
 

@@ -40,7 +40,8 @@ class RunRecord:
         data: Name, kind, source and digest of the samples, how many there are, losses of trivial
             predictors, and notes.
         parameters: Numbers that are learned.
-        time: Wall seconds over all sessions, training seconds, training samples per second.
+        time: Wall seconds over all sessions, training seconds, training samples per second, and
+            the sessions: where each ran, and which epoch and update it began at.
         last: Result of the weights after the last epoch.
         best: Result of the weights of the best validation figure; the earliest of equals.
         before: Measurements on the initial weights, such as spectra.
@@ -53,7 +54,7 @@ class RunRecord:
     environment: dict[str, Any]
     data: dict[str, Any]
     parameters: int
-    time: dict[str, float]
+    time: dict[str, Any]
     last: WeightsResult
     best: WeightsResult
     before: dict[str, Any]

@@ -149,6 +149,8 @@ def _go_on(
 
     record = RecordFile(folder.record, state.progress.record_length, state.progress.record_digest)
     with use_threads(state.progress.threads):
+        begun = {"epoch": state.progress.epoch, "update": state.progress.update}
+        state.progress.sessions.append(begun | describe_environment())
         emit(_started(state, split, folder))
         train(state, split, folder, record, emit)
         summary = _finish(state, split, folder, record, measure)
@@ -185,7 +187,7 @@ def _finish(
         record.append({"event": "test", "weights": name, **dataclasses.asdict(result)})
     state.save(folder.last)  # brings the wall time up to date; the position is the end already
     progress, config = state.progress, state.config
-    backend = describe_backend(config.model, _width(state, split)).name
+    backend = describe_backend(config.model, _width(state, split), config.training.device).name
     samples = config.training.epochs * len(split.train)
     summary = RunRecord(
         name=config.name,
@@ -197,6 +199,7 @@ def _finish(
             "wall_seconds": progress.wall_seconds,
             "train_seconds": progress.train_seconds,
             "samples_per_second": samples / progress.train_seconds,
+            "sessions": progress.sessions,
         },
         metric=state.metric.name,
         last=last,

@@ -26,9 +26,14 @@ from lipschitz_rnn.training.optimizer import (
     load_optimizer_tensors,
     make_optimizer,
     optimizer_tensors,
+    undecayed,
 )
 from lipschitz_rnn.training.schema import from_table, to_table
 from lipschitz_rnn.training.upgrade import upgrade_data, upgrade_totals
+
+
+class OtherDataError(InputError):
+    """The samples at hand are not those of the run."""
 
 
 @dataclass
@@ -50,6 +55,7 @@ class Progress:
         threads: Threads the run computes with, from beginning to end.
         before: Measurements on the initial weights.
         lr_factor: What epochs without progress have made of the learning rate.
+        sessions: Where each session ran, and which epoch and update it began at.
     """
 
     epoch: int = 0
@@ -66,6 +72,7 @@ class Progress:
     threads: int = 1
     before: dict[str, Any] = field(default_factory=dict)
     lr_factor: float = 1.0
+    sessions: list[dict[str, Any]] = field(default_factory=list)
 
 
 class RunState:
@@ -86,7 +93,9 @@ class RunState:
         self.device = require_device(config.training.device)
         self.model = model.to(self.device)
         options = config.training.optimizer_options
-        self.optimizer = make_optimizer(model.parameters(), config.training.optimizer, options)
+        self.optimizer = make_optimizer(
+            model.parameters(), config.training.optimizer, options, undecayed(model)
+        )
         self.progress = Progress()
         self.metric = METRICS[split.kind]
         self.carried: State | None = None  # where the last batch of a text ended
@@ -215,10 +224,10 @@ def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]
         given: Data at hand.
 
     Raises:
-        InputError: If they differ.
+        OtherDataError: If they differ.
     """
     if trained != given:
-        raise InputError(
+        raise OtherDataError(
             f"{path}: expected the samples the run began with (digest {trained['digest'][:12]}), "
             f"got others (digest {given['digest'][:12]})."
         )

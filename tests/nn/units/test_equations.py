@@ -3,8 +3,8 @@
 import pytest
 import torch
 from matching import assert_matches
-from torch import nn
 from nn.units.unit_loops import CASES, H, P, make_cell, randn
+from torch import nn
 
 from lipschitz_rnn.nn import RecurrentLayer
 

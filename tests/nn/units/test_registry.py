@@ -16,10 +16,8 @@ from lipschitz_rnn.nn import (
     unit_options,
 )
 
-NAMES = (
-    "lipschitz lipschitz-gated lipschitz-noisy residual antisymmetric antisymmetric-gated cayley "
-    "exponential cornn lem rnn gru lstm"
-).split()
+NAMES = ["lipschitz", "lipschitz-gated", "lipschitz-noisy", "residual", "antisymmetric"]
+NAMES += ["antisymmetric-gated", "cayley", "exponential", "cornn", "lem", "rnn", "gru", "lstm"]
 
 
 def test_names():

@@ -22,6 +22,7 @@ from lipschitz_rnn.nn.units.lem import LEMCell
 from lipschitz_rnn.nn.units.noisy import NoisyLipschitzRNNCell
 from lipschitz_rnn.nn.units.residual import ResidualRNNCell
 from lipschitz_rnn.nn.units.torch_layers import TORCH_LAYERS, TORCH_OPTIONS
+from lipschitz_rnn.nn.unroll import takes_dt
 
 _OF_THE_LAYER = {"input_size", "hidden_size", "num_layers", "batch_first", "dropout"}
 _OF_THE_LAYER |= {"bidirectional", "missing", "memory", "device", "dtype"}
@@ -47,6 +48,11 @@ class Unit:
     source: str
     year: int
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def takes_dt(self) -> bool:
+        """Whether it takes irregular times."""
+        return takes_dt(self.kind)
 
 
 _LIPSCHITZ = "Erichson, Azencot, Queiruga, Hodgkinson, Mahoney, ICLR"
