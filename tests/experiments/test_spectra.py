@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lipschitz_rnn.experiments import measure_spectra
-from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier
+from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier, make_layer
 
 
 def test_a_rotation_with_damping():
@@ -45,3 +45,18 @@ def test_weights_that_are_not_finite_have_no_spectrum():
     with torch.no_grad():
         rnn.parametrizations.weight_hh_l0.original.fill_(torch.nan)
     assert measure_spectra(rnn)["l0"]["spectral_abscissa_w"] is None
+
+
+@pytest.mark.parametrize("name", ["residual", "antisymmetric", "lipschitz-noisy"])
+def test_units_that_are_odes_are_measured_too(name):
+    model = SequenceClassifier(make_layer(name, 2, 5), 3).double()
+    spectra = measure_spectra(model)["l0"]
+    (cell,) = model.rnn.cells
+    wanted = torch.linalg.eigvals(cell.weight_hh.detach()).real.max()
+    assert spectra["spectral_abscissa_w"] == pytest.approx(float(wanted), rel=1e-10)
+    assert (spectra["spectral_abscissa_a"] is None) == (name != "lipschitz-noisy")
+
+
+@pytest.mark.parametrize("name", ["lstm", "cornn", "cayley"])
+def test_units_without_these_matrices_have_none(name):
+    assert measure_spectra(SequenceClassifier(make_layer(name, 2, 5), 3)) == {}

@@ -55,9 +55,9 @@ def _files(name: str, digests: Sequence[str]) -> tuple[DataFile, ...]:
     )
 
 
-# The archive's MD5 is printed on the data set's page. The SHA-256 of the files in it are those that
-# torchvision for Ruby checks, the test file's also those of two other public projects. The copy's
-# were taken from what prepare_cifar10.py writes, the same with Pillow 10.4 and 13.0.
+# The archive's MD5 is printed on the data set's page. The SHA-256 of the files in it were found in
+# public loaders that check them; the archive itself was not to be had where this was written. The
+# JPEG copy's were taken from its files.
 EDITIONS = {
     "cifar10": Cifar10(
         "cifar10",

@@ -125,7 +125,7 @@ class LipschitzRNNCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the paper's initial values; learned scalars start again."""
+        """Draw the authors' initial values; learned scalars start again."""
         reset_unit(self, "", self.input_size, self.options)
 
     def forward(

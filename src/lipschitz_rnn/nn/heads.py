@@ -190,7 +190,7 @@ class SequenceClassifier(SequenceRegressor):
     Examples:
         >>> from lipschitz_rnn.nn import LipschitzRNN
         >>> model = SequenceClassifier(LipschitzRNN(1, 128), num_classes=10)
-        >>> sum(p.numel() for p in model.parameters())  # "34K" in the paper
+        >>> sum(p.numel() for p in model.parameters())  # "34k" in print
         34314
     """
 
@@ -237,7 +237,7 @@ class LanguageModel(nn.Module):
     Examples:
         >>> from lipschitz_rnn.nn import LipschitzRNN
         >>> model = LanguageModel(LipschitzRNN(200, 750), vocab_size=50)
-        >>> sum(p.numel() for p in model.parameters())  # "1.32M" in the paper
+        >>> sum(p.numel() for p in model.parameters())  # "1.32M" in print, it is believed
         1323300
     """
 

@@ -1,4 +1,4 @@
-"""The paper's initialisers, with their scaling convention."""
+"""The authors' initialisers, with their scaling convention."""
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ def scaled_normal_(
 
     Args:
         m: The free parameter of A or W, shape (N, N); overwritten.
-        init_std: The numerator; 0.1 in the paper.
+        init_std: The numerator; 0.1 in the authors' code.
         generator: Source of randomness; torch's global one by default.
 
     Returns:

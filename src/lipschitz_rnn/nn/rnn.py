@@ -174,7 +174,7 @@ class LipschitzRNN(RecurrentLayer):
         return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
 
     def reset_parameters(self) -> None:
-        """Draw the paper's initial values; learned scalars start again."""
+        """Draw the authors' initial values; learned scalars start again."""
         for index, suffix in enumerate(self._suffixes):
             size = self._input_size_of(index // self.num_directions)
             reset_unit(self, suffix, size, self.options)

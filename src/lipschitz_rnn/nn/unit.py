@@ -139,7 +139,7 @@ def register_unit(
 
 
 def reset_unit(module: nn.Module, suffix: str, input_size: int, options: UnitOptions) -> None:
-    """Draw the paper's initial values and put learned scalars where they started.
+    """Draw the authors' initial values and put learned scalars where they started.
 
     M ~ N(0, (init_std/N)²); U and b as in ``nn.Linear``.
     """

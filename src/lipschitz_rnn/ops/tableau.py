@@ -61,7 +61,7 @@ RK4 = ButcherTableau(
 )
 
 TABLEAUX: dict[str, ButcherTableau] = {item.name: item for item in (EULER, MIDPOINT, HEUN, RK4)}
-"""Every method that can be asked for by name; the paper uses ``euler`` and ``midpoint``."""
+"""Every method that can be asked for by name; the authors use ``euler`` and ``midpoint``."""
 
 
 def as_tableau(where: str, method: str | ButcherTableau) -> ButcherTableau:

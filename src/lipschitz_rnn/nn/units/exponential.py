@@ -59,7 +59,7 @@ class ExponentialRNNCell(LoopCell):
 
     Examples:
         >>> cell = ExponentialRNNCell(1, 360)
-        >>> sum(p.numel() for p in cell.parameters())  # with 10 classes 68950, "69K" in the paper
+        >>> sum(p.numel() for p in cell.parameters())  # with 10 classes 68950, "69K"
         65340
 
     References:

@@ -121,7 +121,7 @@ class NoisyLipschitzRNNCell(LoopCell):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the paper's initial values; the learned steps start again."""
+        """Draw the authors' initial values; the learned steps start again."""
         reset_unit(self, "", self.input_size, self._unit)
         self.step_size = torch.full_like(self._free("step_size"), self._unit.step_size)
 
