@@ -106,7 +106,7 @@ def test_the_real_split_is_the_authors(real_folder: Path) -> None:
         "mnist", steps=784, permutation="authors", validation_size=2000, data_dir=real_folder
     )
     assert (len(split.train), len(split.validation), len(split.test)) == (58_000, 2_000, 10_000)
-    assert split.num_classes == 10
+    assert split.output_size == 10
     assert split.source == f"folder {real_folder}"
     assert split.digest == verify("mnist", data_dir=real_folder).digest
     raw = load_mnist(data_dir=real_folder)
