@@ -92,6 +92,7 @@ def test_loading_leaves_the_global_generators_alone() -> None:
         ({"validation_size": -1}, "0 <= `validation_size` < 1437, got -1"),
         ({"split_seed": -1}, "`split_seed`"),
         ({"split_seed": 2**32}, "`split_seed`"),
+        ({"pipeline": "auhtors"}, "Did you mean 'authors'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_before_loading(changes, text, monkeypatch) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from lipschitz_rnn.data.counter import _split_mix, random_bits
 from lipschitz_rnn.data.noise import NoisePadding
 from lipschitz_rnn.data.sequence import SequenceDataset
 from lipschitz_rnn.data.transforms import ChannelPlanes, Compose, CropFlip, Normalize
@@ -14,28 +13,6 @@ IDS = torch.arange(12)
 
 def pixels(count: int = 12) -> torch.Tensor:
     return torch.rand(count, 1024, 3) + 0.5  # no zeros, which the border is made of
-
-
-# Random bits.
-
-
-def test_split_mix_is_the_published_generator() -> None:
-    golden = 0x9E3779B97F4A7C15
-    states = np.array([(1234567 + k * golden) % 2**64 for k in range(5)], np.uint64)
-    assert _split_mix(states).tolist() == [  # as published with its C code for seed 1234567
-        6457827717110365317,
-        3203168211198807973,
-        9817491932198370423,
-        4593380528125082431,
-        16408922859458223821,
-    ]
-
-
-def test_bits_depend_on_seed_epoch_and_sample_alone() -> None:
-    bits = random_bits(3, 1, IDS)
-    assert np.array_equal(random_bits(3, 1, IDS.flip(0)), bits[::-1])
-    everything = [random_bits(seed, epoch, IDS) for seed in (0, 1, 3) for epoch in (0, 1, 2)]
-    assert len(np.unique(np.concatenate(everything))) == 9 * 12
 
 
 # Noise.
@@ -90,6 +67,12 @@ def test_fresh_noise_is_a_function_of_seed_and_sample() -> None:
     assert not torch.isin(other[:, 32, 0], whole[:, 32, 0]).any()
     large = torch.tensor([2**31, 2**32 - 2])
     assert len(torch.unique(padding(values[:2], large, 1)[:, 32, 0])) == 2
+
+
+def test_noise_is_numpys_stream_of_seed_and_sample() -> None:
+    block = NoisePadding(40, seed=7)(torch.zeros(1, 32, 96), torch.tensor([5]), 1)[0, 32:]
+    stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence((7, 5))))
+    assert np.array_equal(block.numpy(), stream.standard_normal((8, 96), dtype=np.float32))
 
 
 def test_fixed_noise_is_one_block() -> None:

@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.data.files import DataFile, FoundFile, check_content, find_in, sha256
-from lipschitz_rnn.data.idx import decompress
-from lipschitz_rnn.data.sources import SourceFailedError
+from lipschitz_rnn.data.files import (
+    DataFile,
+    FoundFile,
+    check_content,
+    find_in,
+    read_plain,
+    sha256,
+)
+from lipschitz_rnn.data.sources import FolderSource, SourceFailedError
 from lipschitz_rnn.data.tar import read_tar
 
 BATCHES = "cifar-10-batches-bin"
@@ -95,26 +101,14 @@ EDITIONS = {
 
 
 @dataclass(frozen=True)
-class BatchesSource:
+class BatchesSource(FolderSource):
     """A data folder that holds an edition, unpacked or in its archive.
 
     Attributes:
-        root: The data folder.
         edition: Which edition.
     """
 
-    root: Path
     edition: Cifar10
-
-    @property
-    def name(self) -> str:
-        """How reports call it."""
-        return f"folder {self.root}"
-
-    @property
-    def optional(self) -> bool:
-        """Not optional: who names a folder wants to hear that it lacks a file."""
-        return False
 
     def locate(self, files: Sequence[DataFile]) -> Iterator[FoundFile]:
         """The unpacked files if all are there, else those in the archive.
@@ -156,9 +150,7 @@ class BatchesSource:
             yield FoundFile(file, path / file.name, content, self.name)
 
     def _read(self, path: Path, file: DataFile) -> bytes:
-        with path.open("rb") as stream:
-            raw = stream.read(file.size + 4096)  # a gzip file may be longer than its content
-        content = decompress(raw, where=str(path), limit=file.size)
+        content = read_plain(path, file)
         self._check(content, file, path)
         return content
 

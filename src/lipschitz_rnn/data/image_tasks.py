@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipschitz_rnn._base.checks import nearest, require_choice
+from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import digits, mnist
 from lipschitz_rnn.data.images import LabelledImages
 from lipschitz_rnn.data.permutations import named_permutation
 from lipschitz_rnn.data.sequence import SequenceDataset, check_steps, to_sequences
 from lipschitz_rnn.data.sources import Report
-from lipschitz_rnn.data.split import PIPELINES, Split, split_order
+from lipschitz_rnn.data.split import PIPELINES, Split, require_known, require_split, split_order
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,10 @@ def load_image_split(
     """
     task = find_image_task(name)
     check_steps(task.pixels, steps)  # before anything is downloaded
-    require_choice(name, "pipeline", pipeline, PIPELINES)
+    require_known(name, "pipeline", pipeline, PIPELINES)
     if permutation is not None:
         named_permutation(permutation, task.pixels)
-    if not 0 <= validation_size < task.train_count:
-        raise InputError(
-            f"load_split: expected 0 <= `validation_size` < {task.train_count}, "
-            f"got {validation_size}."
-        )
-    if not 0 <= split_seed < 2**32:
-        raise InputError(f"load_split: expected 0 <= `split_seed` < 2**32, got {split_seed}.")
+    require_split(name, task.train_count, validation_size, split_seed)
     images = task.load(data_dir, report)
     scale = task.scale(pipeline, permutation)
 

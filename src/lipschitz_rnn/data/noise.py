@@ -2,24 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lipschitz_rnn._base.checks import require_choice
-from lipschitz_rnn.data.counter import random_bits
 
 NOISE_KINDS = ("fresh", "fixed")
 """Of padding: drawn for each sample, or one block that all samples share."""
-
-_GOLDEN = 0x9E3779B9  # odd
 
 
 @dataclass(frozen=True)
 class NoisePadding:
     """Steps of independent standard normal noise after the sample.
 
-    Fresh noise is a function of the seed and the sample: it is the same in every epoch and
-    whatever the batch, and no two of the first 2**32 samples have the same.
+    Fresh noise is a function of the seed and the sample, numpy's stream of both: it is the same in
+    every epoch and whatever the batch.
 
     Attributes:
         total: T after the padding.
@@ -70,16 +68,14 @@ class NoisePadding:
         count, steps, size = values.shape
         padded = values.new_empty(count, *self.shape(steps, size))
         padded[:, :steps] = values
-        # torch's generator takes 32 bits of a seed. An odd multiple maps ids to them one to one,
-        # which a hash would not: among 60,000 samples two would be expected to coincide.
-        start = int(random_bits(self.seed, 0, torch.zeros(1, dtype=torch.int64))[0]) % 2**32
-        seeds = [(start + _GOLDEN * (1 + sample)) % 2**32 for sample in ids.tolist()]
-        generator = torch.Generator(device="cpu")
+        shape = (self.total - steps, size)
         if self.kind == "fixed":
-            padded[:, steps:] = torch.empty(self.total - steps, size).normal_(
-                generator=generator.manual_seed(start)
-            )
+            padded[:, steps:] = self._draw(shape)
         else:
-            for row, seed in zip(padded, seeds, strict=True):
-                row[steps:].normal_(generator=generator.manual_seed(seed))
+            for row, sample in zip(padded, ids.tolist(), strict=True):
+                row[steps:] = self._draw(shape, sample)
         return padded
+
+    def _draw(self, shape: tuple[int, int], *sample: int) -> Tensor:
+        stream = np.random.default_rng((self.seed, *sample))
+        return torch.from_numpy(stream.standard_normal(shape, dtype=np.float32))

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.files import sha256
 from lipschitz_rnn.data.sequence import SequenceDataset
 from lipschitz_rnn.data.sources import Report
 from lipschitz_rnn.data.split import Split
+from lipschitz_rnn.data.synthetic import draw_parts, require_counts
 
 GRAVITY = 9.81  # m/s^2
 LENGTH = 1.0  # m
@@ -89,16 +89,11 @@ def load_pendulum(
     Raises:
         InputError: If a number is too small.
     """
-    for name, value in (
-        ("steps", steps),
-        ("sample_count", sample_count),
-        ("validation_size", validation_size),
-    ):
-        if value < 1:
-            raise InputError(f"pendulum: expected `{name}` of at least 1, got {value}.")
-    counts = (sample_count, validation_size, validation_size)
-    train, validation, test = (
-        _draw(count, steps, 4 * split_seed + number) for number, count in enumerate(counts)
+    require_counts(
+        "pendulum", steps=steps, sample_count=sample_count, validation_size=validation_size
+    )
+    train, validation, test = draw_parts(
+        lambda count, seed: _draw(count, steps, seed), (sample_count, validation_size), split_seed
     )
     constant = train.target.mean((0, 1))
     mean = float((test.target - constant).square().mean())

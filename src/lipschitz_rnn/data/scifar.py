@@ -7,13 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.cifar10 import CLASSES, RECORD, SIDE, find_edition, load_cifar10
 from lipschitz_rnn.data.noise import NOISE_KINDS, NoisePadding
 from lipschitz_rnn.data.sequence import SequenceDataset, Transform
 from lipschitz_rnn.data.sources import Report
-from lipschitz_rnn.data.split import PIPELINES, Split, split_order
+from lipschitz_rnn.data.split import (
+    PIPELINES,
+    Split,
+    require_below,
+    require_known,
+    require_split,
+    split_order,
+)
 from lipschitz_rnn.data.transforms import ChannelPlanes, Compose, CropFlip, Normalize
 
 TASKS = ("pixels", "noise")
@@ -72,8 +78,8 @@ def load_scifar(
     where = name
     edition = find_edition(name)
     count = sum(file.size for file in edition.files[:-1]) // RECORD
-    _require_choice(where, "task", task, TASKS)
-    _require_choice(where, "pipeline", pipeline, PIPELINES)
+    require_known(where, "task", task, TASKS)
+    require_known(where, "pipeline", pipeline, PIPELINES)
     noise = _noise_kind(where, task, pipeline, noise)
     if augment and pipeline == "authors":
         does = "augments" if task == "pixels" else "does not augment"
@@ -81,9 +87,8 @@ def load_scifar(
             f"{where}: expected augment=false with pipeline='authors', which {does} by itself, "
             "got augment=true."
         )
-    _require_range(where, "validation_size", validation_size, count)
-    _require_range(where, "split_seed", split_seed, 2**32)
-    _require_range(where, "transform_seed", transform_seed, 2**63)
+    require_split(where, count, validation_size, split_seed)
+    require_below(where, "transform_seed", transform_seed, 2**63)
 
     images = load_cifar10(name, data_dir=data_dir, report=report)
     training, test = _transforms(task, pipeline, noise, augment, transform_seed)
@@ -167,23 +172,10 @@ def _noise_kind(where: str, task: str, pipeline: str, noise: str | None) -> str 
         return None
     own = "fixed" if pipeline == "authors" else "fresh"
     kind = own if noise is None else noise
-    _require_choice(where, "noise", kind, NOISE_KINDS)
+    require_known(where, "noise", kind, NOISE_KINDS)
     if pipeline == "authors" and kind != own:
         raise InputError(
             f"{where}: expected noise={own!r} with pipeline='authors', got {noise!r}. "
             "Use pipeline='task' for fresh noise."
         )
     return kind
-
-
-def _require_choice(where: str, name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(
-            f"{where}: expected `{name}` to be one of {', '.join(choices)}, got {value!r}. "
-            f"{nearest(value, choices)}".rstrip()
-        )
-
-
-def _require_range(where: str, name: str, value: int, high: int) -> None:
-    if not 0 <= value < high:
-        raise InputError(f"{where}: expected 0 <= `{name}` < {high}, got {value}.")

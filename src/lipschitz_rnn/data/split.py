@@ -1,12 +1,14 @@
 """A task's samples in three parts, and how a model of them is to be judged."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lipschitz_rnn._base.checks import require_choice
+from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.batch import Dataset
 
 KINDS = ("classes", "values", "frames", "spectra", "symbols", "characters", "words")
@@ -49,6 +51,26 @@ class Split:
     kind: str = "classes"
     trivial: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def require_known(where: str, name: str, value: str, choices: Collection[str]) -> None:
+    """Raise ``InputError`` that names the nearest choice unless ``value`` is one."""
+    try:
+        require_choice(where, name, value, choices)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def require_split(where: str, count: int, validation_size: int, split_seed: int) -> None:
+    """Raise ``InputError`` unless so many of ``count`` samples can be held out under the seed."""
+    require_below(where, "validation_size", validation_size, count)
+    require_below(where, "split_seed", split_seed, 2**32)
+
+
+def require_below(where: str, name: str, value: int, high: int) -> None:
+    """Raise ``InputError`` unless ``value`` is at least 0 and below ``high``."""
+    if not 0 <= value < high:
+        raise InputError(f"{where}: expected 0 <= `{name}` < {high}, got {value}.")
 
 
 def split_order(count: int, validation_size: int, seed: int) -> tuple[Tensor, Tensor]:

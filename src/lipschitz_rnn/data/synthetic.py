@@ -1,6 +1,7 @@
 """The adding and the copying problem: synthetic tests of memory with known trivial losses."""
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -107,13 +108,18 @@ def load_adding(
     Raises:
         InputError: If a number is too small.
     """
-    _require("adding", "steps", steps, 2)
-    _require("adding", "sample_count", sample_count, 1)
-    _require("adding", "validation_size", validation_size, 1)
-    parts = []
-    for number, count in enumerate((sample_count, validation_size, validation_size)):
-        values, target = adding_problem(count, steps, 4 * split_seed + number)
-        parts.append(SequenceDataset(values, target))
+    require_counts(
+        "adding",
+        low={"steps": 2},
+        steps=steps,
+        sample_count=sample_count,
+        validation_size=validation_size,
+    )
+    parts = draw_parts(
+        lambda count, seed: SequenceDataset(*adding_problem(count, steps, seed)),
+        (sample_count, validation_size),
+        split_seed,
+    )
     return _split("adding", parts, 1, "values", {"mean": 1 / 6})
 
 
@@ -142,24 +148,53 @@ def load_copying(
     Raises:
         InputError: If a number is too small.
     """
-    _require("copying", "steps", steps, 1)
-    _require("copying", "sample_count", sample_count, 1)
-    _require("copying", "validation_size", validation_size, 1)
-    parts = []
-    for number, count in enumerate((sample_count, validation_size, validation_size)):
-        values, target = copying_problem(count, steps, 4 * split_seed + number)
-        parts.append(SequenceDataset(values, target))
+    require_counts(
+        "copying", steps=steps, sample_count=sample_count, validation_size=validation_size
+    )
+    parts = draw_parts(
+        lambda count, seed: SequenceDataset(*copying_problem(count, steps, seed)),
+        (sample_count, validation_size),
+        split_seed,
+    )
     loss = RECALLED * math.log(SYMBOLS) / (steps + 2 * RECALLED)
     return _split("copying", parts, SYMBOLS + 1, "symbols", {"memoryless": loss})
 
 
-def _require(where: str, name: str, value: int, low: int) -> None:
-    if value < low:
-        raise InputError(f"{where}: expected `{name}` of at least {low}, got {value}.")
+def require_counts(where: str, low: Mapping[str, int] | None = None, **counts: int) -> None:
+    """Raise ``InputError`` unless each number is at least 1, or what ``low`` says of it."""
+    for name, value in counts.items():
+        least = (low or {}).get(name, 1)
+        if value < least:
+            raise InputError(f"{where}: expected `{name}` of at least {least}, got {value}.")
+
+
+def draw_parts(
+    draw: Callable[[int, int], SequenceDataset], counts: tuple[int, int], seed: int
+) -> tuple[SequenceDataset, SequenceDataset, SequenceDataset]:
+    """Training, validation and test samples from unrelated streams.
+
+    Args:
+        draw: Makes so many samples from a seed.
+        counts: Training samples; and those for validation, and as many for the test.
+        seed: Seed of the task; the parts have seeds of their own that no other task seed has.
+
+    Returns:
+        The three parts.
+    """
+    training, held_out = counts
+    return (
+        draw(training, 4 * seed),
+        draw(held_out, 4 * seed + 1),
+        draw(held_out, 4 * seed + 2),
+    )
 
 
 def _split(
-    name: str, parts: list[SequenceDataset], output_size: int, kind: str, trivial: dict[str, float]
+    name: str,
+    parts: tuple[SequenceDataset, SequenceDataset, SequenceDataset],
+    output_size: int,
+    kind: str,
+    trivial: dict[str, float],
 ) -> Split:
     content = b"".join(part.values.numpy().tobytes() for part in parts)
     return Split(

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lipschitz_rnn.data.counter import random_bits
 from lipschitz_rnn.data.sequence import Transform
 
 CHANNELS = 3
@@ -75,19 +74,13 @@ class CropFlip:
         Returns:
             Row and column, 0 to ``2 * padding``, int64, and flip, bool; each of shape ``(B,)``.
         """
-        bits = random_bits(self.seed, epoch, ids)
-        places = np.uint64(2 * self.padding + 1)
-        # a 24-bit fraction times the number of places, rounded down
-        top, left = (
-            ((bits >> np.uint64(shift)) % np.uint64(2**24) * places) >> np.uint64(24)
-            for shift in (0, 24)
-        )
-        flip = (bits >> np.uint64(63)).astype(bool)
-        return (
-            torch.from_numpy(top.astype(np.int64)),
-            torch.from_numpy(left.astype(np.int64)),
-            torch.from_numpy(flip),
-        )
+        high = (2 * self.padding + 1, 2 * self.padding + 1, 2)
+        drawn = [
+            np.random.default_rng((self.seed, epoch, sample)).integers(high)
+            for sample in ids.tolist()
+        ]
+        top, left, flip = torch.from_numpy(np.array(drawn).reshape(-1, 3)).unbind(1)
+        return top, left, flip.bool()
 
 
 def _side(steps: int, input_size: int) -> int:
