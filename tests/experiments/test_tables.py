@@ -185,7 +185,7 @@ def test_spreads_say_how_many():
 def test_figures_are_scaled_and_those_that_are_none_left_out():
     table = dataclasses.replace(load_table("seeds"), rows=())
     cards = {1: {"test_accuracy_last": 0.5}, 2: {"test_accuracy_last": None}}
-    result = RowResult(Row("a", "a", "digits"), cards, ())
+    result = RowResult(Row("a", "a", "digits"), cards)
     assert result.values(table, "last") == [50.0]
 
 

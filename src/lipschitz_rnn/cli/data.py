@@ -67,3 +67,5 @@ def _load(name: str, data_dir: Path | None) -> None:
     say(f"{name}: digest {split.digest}")
     for key, note in split.notes.items():
         say(f"{name}: {key}: {note}")
+    for predictor, loss in split.trivial.items():
+        say(f"{name}: test loss of a trivial predictor, {predictor}: {loss:.4g}")

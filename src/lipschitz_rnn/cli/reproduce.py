@@ -1,15 +1,12 @@
 """``lipschitz-rnn reproduce``: run what a table lacks, then print it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lipschitz_rnn.cli.app import app
 from lipschitz_rnn.cli.options import Budget, DataDir, Quiet, Results
-
-if TYPE_CHECKING:
-    from lipschitz_rnn.experiments.tables import Table
 
 
 @app.command()
@@ -45,7 +42,9 @@ def reproduce(
     )
     from lipschitz_rnn.cli.results_table import print_table
     from lipschitz_rnn.experiments.queue import Entry
+    from lipschitz_rnn.experiments.results import as_markdown, gather
     from lipschitz_rnn.experiments.tables import load_table
+    from lipschitz_rnn.training.checkpoint import write_atomically
 
     chosen = None if table is None else load_table(table)
     names = None if rows is None else [name.strip() for name in rows.split(",")]
@@ -55,26 +54,21 @@ def reproduce(
     if chosen is None:
         require_table(rows, seeds)
     if not show:
-        wanted = []
-        for row in () if chosen is None else chosen.choose(names):
-            for seed in numbers or row.seeds or chosen.seeds if chosen else ():
-                row.config(seed)  # an error in any of them is told before the first one runs
-                wanted.append(Entry.of(row, seed))
-        problems = work(results, wanted if chosen else None, data_dir, seconds, quiet)
+        wanted = None
+        if chosen is not None:
+            chosen_rows = chosen.choose(names)
+            for row in chosen_rows:
+                row.config(0)  # an error in any of them is told before the first one runs
+            wanted = [
+                Entry.of(row, seed) for row in chosen_rows for seed in numbers or chosen.seeds
+            ]
+        problems = work(results, wanted, data_dir, seconds, quiet)
     if chosen is None:
         say(f"queue: {results / 'queue.toml'}")
     else:
-        _show(chosen, results, numbers)
-        print_table(chosen, results, numbers)
+        gathered = gather(chosen, results)
+        if results.is_dir():
+            page = as_markdown(chosen, gathered)
+            write_atomically(results / f"{chosen.name}.md", page.encode())
+        print_table(chosen, gathered)
     require_none(problems)
-
-
-def _show(table: "Table", results: Path, seeds: list[int] | None) -> None:
-    """Keep the table as a page beside the results."""
-    from lipschitz_rnn.experiments.results import as_markdown, gather
-    from lipschitz_rnn.training.checkpoint import write_atomically
-
-    if not results.is_dir():
-        return
-    text = as_markdown(table, gather(table, results, seeds))
-    write_atomically(results / f"{table.name}.md", text.encode())

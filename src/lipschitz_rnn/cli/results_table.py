@@ -1,28 +1,26 @@
 """A table of results on the terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich import box
 from rich.table import Table as RichTable
 
 from lipschitz_rnn.cli.console import make_console, say
-from lipschitz_rnn.experiments.results import gather, table_cells
+from lipschitz_rnn.experiments.results import RowResult, table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150
 _WORDS = {"model", "how sure", "trivial", "data"}
 
 
-def print_table(table: Table, results: Path, seeds: Sequence[int] | None = None) -> None:
+def print_table(table: Table, gathered: Sequence[RowResult]) -> None:
     """Print a table beside the numbers in print.
 
     Args:
         table: The table.
-        results: The results folder.
-        seeds: Seeds that are wanted; the table's own if None.
+        gathered: Its results.
     """
-    heads, rows = table_cells(table, gather(table, results, seeds))
+    heads, rows = table_cells(table, gathered)
     shown = RichTable(box=box.SIMPLE, title=table.title, title_justify="left")
     for head in heads:
         shown.add_column(head, justify="left" if head in _WORDS else "right")

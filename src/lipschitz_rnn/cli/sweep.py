@@ -44,7 +44,7 @@ def sweep(
     )
     from lipschitz_rnn.cli.results_table import print_table
     from lipschitz_rnn.experiments.queue import Entry
-    from lipschitz_rnn.experiments.results import metric_of
+    from lipschitz_rnn.experiments.results import gather, metric_of
     from lipschitz_rnn.experiments.tables import Table, expand_sweep
 
     numbers = read_numbers("--seeds", seeds)
@@ -56,9 +56,6 @@ def sweep(
     problems = work(results, wanted, data_dir, seconds, quiet)
     name = metric_of(rows, results)
     scale, digits = (100.0, 2) if name == "accuracy" else (1.0, 4)
-    print_table(
-        Table("sweep", f"{preset}: test {name}", name, scale, digits, tuple(numbers), rows),
-        results,
-        numbers,
-    )
+    grid = Table("sweep", f"{preset}: test {name}", name, scale, digits, tuple(numbers), rows)
+    print_table(grid, gather(grid, results))
     require_none(problems)

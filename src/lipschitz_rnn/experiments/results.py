@@ -22,12 +22,10 @@ class RowResult:
     Attributes:
         row: The row.
         cards: Of the runs that are finished, by seed.
-        missing: Seeds that are wanted and not finished.
     """
 
     row: Row
     cards: dict[int, dict[str, Any]]
-    missing: tuple[int, ...]
 
     def values(self, table: Table, kind: str) -> list[float]:
         """The figure of each run.
@@ -57,7 +55,7 @@ def run_name(row: Row, seed: int) -> str:
     return f"{row.name}-seed{seed}"
 
 
-def gather(table: Table, results: Path, seeds: Sequence[int] | None = None) -> list[RowResult]:
+def gather(table: Table, results: Path) -> list[RowResult]:
     """Find the cards of a table.
 
     A card counts for a row if its settings are those of the row today; one of other settings is
@@ -66,21 +64,18 @@ def gather(table: Table, results: Path, seeds: Sequence[int] | None = None) -> l
     Args:
         table: The table.
         results: The results folder.
-        seeds: Seeds that are wanted; the table's own if None. Others that are there count too.
 
     Returns:
         One entry a row.
     """
     gathered = []
     for row in table.rows:
-        wanted = tuple(seeds or row.seeds or table.seeds)
         cards = {}
         for path in sorted((results / row.folder).glob(f"{row.name}-seed*/{CARD}")):
             number = path.parent.name.removeprefix(f"{row.name}-seed")
             if number.isdecimal() and is_card_of(row, int(number), card := read_card(path)):
                 cards[int(number)] = card
-        missing = tuple(seed for seed in wanted if seed not in cards)
-        gathered.append(RowResult(row, dict(sorted(cards.items())), missing))
+        gathered.append(RowResult(row, dict(sorted(cards.items()))))
     return gathered
 
 

@@ -34,7 +34,6 @@ class Row:
         set: Settings that replace the preset's.
         printed: The figure in print, in the table's unit; None if there is none.
         evidence: How sure that figure is, in the words of the specification.
-        seeds: Seeds to run unless others are asked for; the table's own if empty.
     """
 
     name: str
@@ -43,7 +42,6 @@ class Row:
     set: tuple[str, ...] = ()
     printed: float | None = number(None)
     evidence: str = ""
-    seeds: tuple[int, ...] = number((), low=0)
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -90,7 +88,7 @@ class Table:
         metric: The figure it compares, as in :class:`lipschitz_rnn.training.EvaluationResult`.
         scale: Printed figures are the metric times this: 100 for per cent.
         digits: Digits behind the point.
-        seeds: Seeds of every row that has none of its own.
+        seeds: Seeds of every row, unless others are asked for.
         rows: Its rows.
         notes: Sentences below it.
     """

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import DataUnavailableError
 from lipschitz_rnn.experiments.card import find_cards, read_card
 from lipschitz_rnn.experiments.runs import evaluate_run
+from lipschitz_rnn.ops import explain_kernel
 from lipschitz_rnn.training import EvaluationResult, RunFolder
 from lipschitz_rnn.training.device import use_threads
-from lipschitz_rnn.training.environment import describe_environment
 from lipschitz_rnn.training.state import OtherDataError
 
 RELATIVE = 1e-5
@@ -88,14 +90,13 @@ def verify_card(
         return Verification(path, weights, "skipped", "the model is not committed")
     try:
         with use_threads(card["machine"]["threads"]):
-            exact = _computes_alike(card)
             result = evaluate_run(path.parent, weights, data_dir=data_dir, report=report)
     except (DataUnavailableError, OtherDataError) as error:
         return Verification(path, weights, "skipped", str(error))
     except InputError as error:
         return Verification(path, weights, "different", str(error))
     expected = card["test_last" if weights == "last" else "test_best_validation"]
-    problem = compare(expected, result, metric=card["metric"], exact=exact)
+    problem = compare(expected, result, metric=card["metric"], exact=_computes_alike(card))
     name = card["metric"]
     detail = problem or f"{name} {result.figures[name]:.6g}"
     return Verification(path, weights, "different" if problem else "same", detail)
@@ -103,10 +104,9 @@ def verify_card(
 
 def _computes_alike(card: dict[str, Any]) -> bool:
     """Whether sums are rounded here in the order of the card's: by the CPU, in the same code."""
-    here, machine = describe_environment(), card["machine"]
-    names = ("kernel", "instruction_set", "threads")
-    alike = all(machine.get(name) == here[name] for name in names)
-    return alike and card["settings"]["training"].get("device", "cpu") == "cpu"
+    machine, here = card["machine"], torch.backends.cpu.get_cpu_capability()
+    alike = machine["kernel"] == explain_kernel() and machine["instruction_set"] == here
+    return bool(alike and card["settings"]["training"].get("device", "cpu") == "cpu")
 
 
 def compare(

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lipschitz_rnn.data import Batch
 from lipschitz_rnn.nn import LanguageModel
-from lipschitz_rnn.nn.state import State
+from lipschitz_rnn.nn.state import State, map_state
 from lipschitz_rnn.training.metrics import count_correct
 
 
@@ -44,7 +44,7 @@ def score_batch(model: nn.Module, batch: Batch, state: State | None = None) -> S
     """
     if isinstance(model, LanguageModel):
         logits, state = model(batch.input, state)
-        return _classes(logits, batch.target, _detached(state))
+        return _classes(logits, batch.target, map_state(Tensor.detach, state))
     options = {
         name: value
         for name, value in (("lengths", batch.lengths), ("dt", batch.dt))
@@ -70,7 +70,3 @@ def _values(answers: Tensor, batch: Batch) -> Score:
     valid = torch.arange(squared.shape[1], device=squared.device) < lengths.unsqueeze(1)
     count = int(batch.lengths.sum())
     return Score(torch.where(valid, squared, 0).sum() / count, count, 0)
-
-
-def _detached(state: State) -> State:
-    return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)

@@ -192,7 +192,7 @@ def _finish(
     summary = RunRecord(
         name=config.name,
         config=to_table(config),
-        environment=describe_environment() | {"backend": backend, "threads": progress.threads},
+        environment=_environment(state) | {"backend": backend},
         data=_describe_split(split),
         parameters=count_parameters(state.model),
         time={
@@ -209,6 +209,12 @@ def _finish(
     )
     summary.write(folder.summary)
     return summary
+
+
+def _environment(state: RunState) -> dict[str, Any]:
+    """Where the session that ends the run has run."""
+    session = state.progress.sessions[-1]
+    return {key: value for key, value in session.items() if key not in {"epoch", "update"}}
 
 
 def _width(state: RunState, split: Split) -> int:
