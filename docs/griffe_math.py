@@ -18,7 +18,7 @@ def to_markdown(text):
     """Turn math into MathML, which browsers draw by themselves, and roles into code."""
     text = BLOCK.sub(_block, text + "\n")
     text = re.sub(r":math:`([^`]+)`", lambda m: convert(" ".join(m[1].split())), text)
-    return re.sub(r":(?:class|func|meth):`~?([^`]+)`", r"`\1`", text)
+    return re.sub(r":(?:class|func|meth|data):`~?([^`]+)`", r"`\1`", text)
 
 
 class RestToMarkdown(griffe.Extension):
