@@ -22,11 +22,14 @@ TABLES = (
     "ablation",
     "seeds",
     "short",
+    "certified",
+    "certified-smnist",
 )
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),
     "psmnist": (1, 10, "classes"),
     "mnist-8px": (8, 10, "classes"),
+    "mnist-8px-contractive": (8, 10, "classes"),
     "scifar": (3, 10, "classes"),
     "scifar-noise": (96, 10, "classes"),
     "timit": (129, 129, "spectra"),

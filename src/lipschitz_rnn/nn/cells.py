@@ -47,6 +47,8 @@ class LipschitzRNNCell(nn.Module):
         gated: Whether the whole right-hand side is multiplied by a gate.
         trainable: Scalars to learn, any of ``"step_size"``, ``"alpha"``, ``"beta_a"``,
             ``"gamma_a"``, ``"beta_w"``, ``"gamma_w"``.
+        constraint: ``"contractive"``, ``"contractive-flow"`` or None.
+        rate: μ of the constraint, at least 0.
         init_std: Free matrices start with standard deviation ``init_std / H``.
         bias: Whether there is a bias b.
         device: Of the parameters.
@@ -93,6 +95,8 @@ class LipschitzRNNCell(nn.Module):
         alpha: float = 1.0,
         gated: bool = False,
         trainable: Iterable[str] = (),
+        constraint: str | None = None,
+        rate: float = 0.01,
         init_std: float = 0.1,
         bias: bool = True,
         device: Device = None,
@@ -118,6 +122,8 @@ class LipschitzRNNCell(nn.Module):
             alpha=alpha,
             gated=gated,
             trainable=trainable,
+            constraint=constraint,
+            rate=rate,
             init_std=init_std,
             bias=bias,
         )

@@ -53,6 +53,11 @@ class LipschitzRNN(RecurrentLayer):
             ``"alpha"``, ``"beta_a"``, ``"gamma_a"``, ``"beta_w"``, ``"gamma_w"``. β stays inside
             (0, 1), γ and ε above 0. Their free parameters live on another scale (logit, inverse
             softplus): keep them out of weight decay.
+        constraint: ``"contractive"``: A and W are damped, at every update, until the step that is
+            run contracts; ``"contractive-flow"``: until the differential equation does, by
+            condition (a). None leaves them free. See :mod:`lipschitz_rnn.nn.contraction`.
+        rate: μ, at least 0: with a constraint, how fast trajectories must approach each other, per
+            unit of time.
         init_std: Free matrices start normal with standard deviation ``init_std / H``; U and b as in
             ``nn.Linear``.
         bias: Whether there is a bias b.
@@ -75,6 +80,9 @@ class LipschitzRNN(RecurrentLayer):
         weight_ih_l[k]: U of layer k, (H, P) or (H, D·H).
         weight_hh_l[k]: W, (H, H); ``parametrizations.weight_hh_l[k].original`` is the free matrix.
         weight_a_l[k]: A, (H, H), likewise and without α; None if α is 0.
+        log_metric_l[k], log_multiplier_l[k]: With ``constraint="contractive"``, (H,) and (S, H):
+            of the metric and the multipliers that prove it. A and W above are then the free
+            ones, from which those that are run are made.
         bias_l[k]: b, (H,), or None. The reverse direction's names end in ``_reverse``.
 
     Note:
@@ -120,6 +128,8 @@ class LipschitzRNN(RecurrentLayer):
         alpha: float = 1.0,
         gated: bool = False,
         trainable: Iterable[str] = (),
+        constraint: str | None = None,
+        rate: float = 0.01,
         init_std: float = 0.1,
         bias: bool = True,
         batch_first: bool = False,
@@ -156,6 +166,8 @@ class LipschitzRNN(RecurrentLayer):
             alpha=alpha,
             gated=gated,
             trainable=trainable,
+            constraint=constraint,
+            rate=rate,
             init_std=init_std,
             bias=bias,
         )

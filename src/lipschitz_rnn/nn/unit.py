@@ -14,6 +14,13 @@ from torch.nn.utils import parametrize
 
 from lipschitz_rnn._base.checks import require_choice, require_in_range, require_positive_int
 from lipschitz_rnn._base.typing import Device
+from lipschitz_rnn.nn.contraction import (
+    CONSTRAINTS,
+    Target,
+    contractive_flow,
+    contractive_step,
+    make_multipliers,
+)
 from lipschitz_rnn.nn.init import scaled_normal_, uniform_fan_in_
 from lipschitz_rnn.nn.parametrizations import Positive, SymmetricSkew, register_scalar
 from lipschitz_rnn.ops import (
@@ -45,6 +52,8 @@ class UnitOptions:
     alpha: float = 1.0
     gated: bool = False
     trainable: tuple[str, ...] = ()
+    constraint: str | None = None
+    rate: float = 0.01
     init_std: float = 0.1
     bias: bool = True
 
@@ -68,6 +77,16 @@ class UnitOptions:
         """Whether there is a linear term A h at all."""
         return self.alpha != 0 or "alpha" in self.trainable
 
+    @property
+    def target(self) -> Target:
+        """What a constraint asks of one integrator step."""
+        return Target(
+            self.rate,
+            self.step_size / self.substeps,
+            as_tableau("LipschitzRNN", self.method),
+            as_nonlinearity("LipschitzRNN", self.nonlinearity),
+        )
+
     def _check(self, where: str) -> None:
         for name in self.trainable:
             require_choice(where, "trainable", name, TRAINABLE)
@@ -82,10 +101,22 @@ class UnitOptions:
         require_positive_int(where, "substeps", self.substeps)
         as_tableau(where, self.method)
         as_nonlinearity(where, self.nonlinearity)
+        if self.constraint is not None:
+            self._check_constraint(where)
         if not self.has_linear and {"beta_a", "gamma_a"} & set(self.trainable):
             raise ValueError(
                 f"{where}: expected neither `beta_a` nor `gamma_a` in `trainable` with alpha=0, "
                 f"got {self.trainable}. Without a linear term there is no matrix A."
+            )
+
+    def _check_constraint(self, where: str) -> None:
+        require_choice(where, "constraint", self.constraint, CONSTRAINTS)
+        require_in_range(where, "rate", self.rate, 0)
+        if not self.has_linear or self.gated or "step_size" in self.trainable:
+            raise ValueError(
+                f"{where}: expected a linear term, no gate and a fixed step size with constraint="
+                f"{self.constraint!r}, got alpha={self.alpha}, gated={self.gated}, trainable="
+                f"{self.trainable}. Only A can damp, and a gate would scale the damping too."
             )
 
     def describe(self) -> list[str]:
@@ -129,6 +160,9 @@ def register_unit(
     else:
         add("weight_a", False)
     add("bias", options.bias, hidden_size)
+    if options.constraint == "contractive":
+        add("log_metric", True, hidden_size)
+        add("log_multiplier", True, len(options.target.tableau.b), hidden_size)
     if options.gated:
         add("weight_gate", True, hidden_size, input_size)
         add("bias_gate", options.bias, hidden_size)
@@ -152,6 +186,9 @@ def reset_unit(module: nn.Module, suffix: str, input_size: int, options: UnitOpt
     for name in ("step_size", "alpha"):
         if name in options.trainable:
             _set_scalar(module, name + suffix, getattr(options, name))
+    if options.constraint == "contractive":
+        nn.init.zeros_(getattr(module, "log_metric" + suffix))
+        nn.init.zeros_(getattr(module, "log_multiplier" + suffix))
 
 
 def _reset_matrix(module: nn.Module, name: str, letter: str, options: UnitOptions) -> None:
@@ -190,12 +227,27 @@ def _read(module: nn.Module, suffix: str) -> Callable[[str], Tensor]:
 def _body(read: Callable[[str], Tensor], options: UnitOptions) -> tuple[Tensor, ...]:
     """``α A``, ``W``, ``U``, ``b``, and those of the gate if there is one."""
     a: Tensor | None = read("weight_a")
+    w = read("weight_hh")
     alpha = read("alpha") if "alpha" in options.trainable else options.alpha
     if a is not None and (isinstance(alpha, Tensor) or alpha != 1):
         a = alpha * a
+    if a is not None and options.constraint == "contractive-flow":
+        a = contractive_flow(a, w, options.rate, options.target.nonlinearity.lipschitz_constant)
+    elif a is not None and options.constraint == "contractive":
+        logs = read("log_metric"), read("log_multiplier")
+        a, w = contractive_step(a, w, *logs, options.target)
     gate = (read("weight_gate"), read("bias_gate")) if options.gated else ()
     # the type checker cannot know which of these may be None; the ops check
-    return (a, read("weight_hh"), read("weight_ih"), read("bias"), *gate)
+    return (a, w, read("weight_ih"), read("bias"), *gate)
+
+
+def unit_proof(module: nn.Module, suffix: str, options: UnitOptions) -> tuple[Tensor, Tensor]:
+    """Metric, (H,), and multipliers, (S, H), by which a constrained unit contracts, in float64."""
+    read = _read(module, suffix)
+    square = (2 * read("log_metric").double()).exp()
+    step_size = options.target.step_size
+    times = make_multipliers(read("log_multiplier"), read("weight_hh"), step_size)
+    return square, square * times
 
 
 def scan_unit(

@@ -11,10 +11,11 @@ import tomli_w
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.nn import UNITS, unit_options
+from lipschitz_rnn.nn.contraction import CONSTRAINTS
 from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
 from lipschitz_rnn.training.device import DEVICES
 from lipschitz_rnn.training.optimizer import OPTIMIZERS, check_optimizer_options
-from lipschitz_rnn.training.overrides import apply_override, setting_of
+from lipschitz_rnn.training.overrides import apply_override, start_afresh_for_a_new_unit
 from lipschitz_rnn.training.schema import (
     check_fields,
     choice,
@@ -83,6 +84,7 @@ class ModelConfig:
         embedding_size: Numbers that stand for a symbol; H if unset. For texts alone.
         beta, gamma, beta_a, gamma_a, beta_w, gamma_w, alpha, gated, trainable: Arguments of the
             unit, and so are those that follow; see :func:`lipschitz_rnn.nn.unit_options`.
+        constraint, rate: Likewise.
         step_size, method, substeps, nonlinearity, init, init_std, bias: Likewise.
         epsilon, additive_noise, multiplicative_noise: Likewise.
     """
@@ -106,6 +108,8 @@ class ModelConfig:
     alpha: float | None = number(None, low=-1e6, high=1e6)
     gated: bool | None = None
     trainable: tuple[str, ...] | None = None
+    constraint: str | None = choice(None, CONSTRAINTS)
+    rate: float | None = number(None, low=0, high=1e6)
     init: str | None = None
     init_std: float | None = number(None, low=0, high=1e6)
     bias: bool | None = None
@@ -156,6 +160,9 @@ class TrainingConfig:
         plateau_factor: The learning rate is multiplied by it after every epoch whose validation
             figure is not the best so far; 1 for never.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
+        contraction_penalty: Weight in the loss of :func:`lipschitz_rnn.nn.contraction_penalty`,
+            above 0 while a unit fails to contract at the rate ``contraction_rate``.
+        contraction_rate: Of the penalty, per unit of time.
         threads: Threads that torch computes with; 0 for torch's own choice.
         device: ``"cpu"`` or ``"cuda"``.
         checkpoint_seconds: Longest time between checkpoints within an epoch; 0 for one after every
@@ -178,6 +185,8 @@ class TrainingConfig:
     decay_factor: float = number(0.1, low=0, open_low=True)
     plateau_factor: float = number(1.0, low=0, high=1, open_low=True)
     clip_norm: float = number(0.0, low=0)
+    contraction_penalty: float = number(0.0, low=0, high=1e6)
+    contraction_rate: float = number(0.0, low=0, high=1e6)
     threads: int = number(0, low=0, high=4096)
     device: str = choice("cpu", DEVICES)
     checkpoint_seconds: float = number(60.0, low=0)
@@ -276,7 +285,7 @@ class RunConfig:
                 f"{where}: expected a TOML file, got one that fails: {reason}."
             ) from None
         overrides = list(overrides)
-        _start_afresh_for_a_new_unit(table, overrides)
+        start_afresh_for_a_new_unit(table, overrides, _UNIT_OPTIONS)
         for override in overrides:
             apply_override(cls, table, override)
         return from_table(cls, table, where)
@@ -288,12 +297,3 @@ class RunConfig:
             TOML.
         """
         return tomli_w.dumps(to_table(self))
-
-
-def _start_afresh_for_a_new_unit(table: dict[str, Any], overrides: list[str]) -> None:
-    """A preset's options are those of its unit; another one begins at its own defaults."""
-    units = [o.partition("=")[2].strip(" \"'") for o in overrides if setting_of(o) == "model.unit"]
-    model = table.get("model")
-    if units and isinstance(model, dict) and units[-1] != model.get("unit", "lipschitz"):
-        for name in _UNIT_OPTIONS & set(model):
-            del model[name]

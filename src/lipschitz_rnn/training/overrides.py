@@ -4,6 +4,7 @@ import dataclasses
 import re
 import tomllib
 import typing
+from collections.abc import Collection
 from typing import Any
 
 from lipschitz_rnn._base.checks import nearest
@@ -65,3 +66,14 @@ def _parse_value(where: str, text: str) -> Any:
     if set(parsed) != {"value"}:
         raise InputError(f"{where}: expected one TOML value.")
     return parsed["value"]
+
+
+def start_afresh_for_a_new_unit(
+    table: dict[str, Any], overrides: list[str], unit_options: Collection[str]
+) -> None:
+    """A preset's options are those of its unit; another one begins at its own defaults."""
+    units = [o.partition("=")[2].strip(" \"'") for o in overrides if setting_of(o) == "model.unit"]
+    model = table.get("model")
+    if units and isinstance(model, dict) and units[-1] != model.get("unit", "lipschitz"):
+        for name in set(unit_options) & set(model):
+            del model[name]

@@ -1,0 +1,202 @@
+"""Constrained units: never outside their constraint, differentiable, and the same in every form."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lipschitz_rnn.analysis import certify
+from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell
+from lipschitz_rnn.nn.contraction import (
+    Target,
+    contractive_flow,
+    contractive_step,
+    make_multipliers,
+    step_growth,
+)
+from lipschitz_rnn.nn.unit import unit_weights
+from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
+
+
+def target_of(method="euler", sigma="tanh", rate=0.05, step_size=0.1):
+    return Target(rate, step_size, TABLEAUX[method], NONLINEARITIES[sigma])
+
+
+def free_parts(size, stages, *, seed, scale=1.0, dtype=torch.float64):
+    """Free A, W, log metric and log multipliers."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((size, size), (size, size), (size,), (stages, size))
+    scales = (scale, scale, 0.5, 0.5)
+    return [
+        (torch.randn(shape, generator=generator, dtype=torch.float64) * factor).to(dtype)
+        for shape, factor in zip(shapes, scales, strict=True)
+    ]
+
+
+def reached(parts, made, target):
+    """Growth of the matrices that were made, as they are stored, in their own metric."""
+    p = parts[2].double().exp()
+    back = [p[:, None] / p * matrix.double() for matrix in made]
+    times = make_multipliers(parts[3], parts[1], target.step_size)
+    return float(step_growth(*back, times, target))
+
+
+@given(
+    size=st.integers(1, 12),
+    seed=st.integers(0, 10**6),
+    scale=st.floats(0.01, 30),
+    method=st.sampled_from(["euler", "midpoint", "heun", "rk4"]),
+    sigma=st.sampled_from(["tanh", "relu", "sigmoid", "softplus", "sine"]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_stored_matrices_contract_whatever_the_free_ones(
+    size, seed, scale, method, sigma, dtype
+):
+    target = target_of(method, sigma)
+    parts = free_parts(size, len(target.tableau.b), seed=seed, scale=scale, dtype=dtype)
+    made = contractive_step(*parts, target)
+    assert [matrix.dtype for matrix in made] == [dtype, dtype]
+    assert reached(parts, made, target) < target.growth
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint", "heun", "rk4"])
+def test_trajectories_approach_each_other_at_the_rate(method):
+    """Of the layer itself, in the metric it was built in, under one random input."""
+    torch.manual_seed(3)
+    layer = LipschitzRNN(
+        2, 6, method=method, constraint="contractive", rate=0.3, step_size=0.1, init_std=6.0,
+        dtype=torch.float64,
+    )  # fmt: skip
+    with torch.no_grad():
+        layer.log_metric_l0.normal_(std=0.5)
+    metric = (2 * layer.log_metric_l0).exp()
+    input = torch.randn(200, 1, 2).double().expand(-1, 8, -1)
+    starts = torch.randn(1, 8, 6).double()
+    with torch.no_grad():
+        states = torch.cat([starts, layer(input, starts)[0]])
+    gaps = ((states - states[:, :1])[:, 1:].square() * metric).sum(-1).sqrt()  # (T + 1, 7)
+    clear = gaps[:-1] > 1e-9  # above rounding
+    factors = (gaps[1:] / gaps[:-1])[clear]
+    assert factors.numel() > 20
+    assert factors.max() <= math.exp(-0.3 * 0.1)
+    assert factors.max() > math.exp(-40 * 0.1)  # not by killing the unit
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint"])
+@pytest.mark.parametrize("sigma", ["tanh", "sine"])
+def test_derivatives(method, sigma):
+    target = target_of(method, sigma)
+    parts = free_parts(4, len(target.tableau.b), seed=1)
+    parts = [part.requires_grad_() for part in parts]
+    # the scale of a step of several stages is found to 1e-10, so differences are taken over 1e-5
+    assert torch.autograd.gradcheck(
+        lambda *args: contractive_step(*args, target), parts, eps=1e-5, atol=1e-3, rtol=1e-3
+    )
+
+
+def test_nothing_is_damped_more_than_the_certificate_asks_for():
+    """With A skew every direction of the tight step uses up the whole rate."""
+    target = target_of(rate=0.05)
+    a, w, log_metric, logs = free_parts(5, 1, seed=2)
+    parts = [(a - a.T) / 2, 0.3 * w, torch.zeros(5, dtype=torch.float64), logs]
+    made_a, made_w = contractive_step(*parts, target)
+    times = make_multipliers(logs, parts[1], 0.1)[0][:, None]
+    b = torch.eye(5) + 0.1 * made_a
+    y = b + times * made_w
+    total = b.T @ b + 0.1 * y.T @ (y / (2 * times - 0.1))
+    expected = (1 + 0.1 * target.growth) * torch.eye(5, dtype=torch.float64)
+    assert (total - expected).abs().max() < 1e-6  # the margin kept for float32 is 2e-6 times 0.1
+    assert log_metric.shape == (5,)
+
+
+def test_the_free_w_is_the_one_that_is_run_but_for_a_change_of_the_size_of_a_step():
+    parts = free_parts(6, 1, seed=4, scale=0.3)
+    for step_size in (0.1, 0.01, 0.001):
+        parts[2] = torch.zeros(6, dtype=torch.float64)
+        made_a, made_w = contractive_step(*parts, target_of(step_size=step_size))
+        change = torch.linalg.matrix_norm(made_w - parts[1], 2)
+        times = make_multipliers(parts[3], parts[1], step_size)
+        bound = step_size * torch.linalg.matrix_norm(made_a, 2) / times.min()
+        assert change <= bound * (1 + 1e-9)
+    assert change < 0.01
+
+
+@given(size=st.integers(1, 10), seed=st.integers(0, 10**6), scale=st.floats(0.01, 100))
+@settings(max_examples=50, deadline=None)
+def test_flow_satisfies_condition_a_as_stored(size, seed, scale):
+    a, w, *_ = free_parts(size, 1, seed=seed, scale=scale, dtype=torch.float32)
+    made = contractive_flow(a, w, 0.2, 1.0).double()
+    top = torch.linalg.eigvalsh((made + made.T) / 2)[-1] + torch.linalg.matrix_norm(w.double(), 2)
+    assert top <= -0.2
+    shift = made - a.double()
+    assert torch.allclose(shift, shift[0, 0] * torch.eye(size).double(), atol=1e-5 * scale)
+
+
+def test_flow_leaves_alone_what_is_damped_enough():
+    a, w = -2 * torch.eye(3), torch.eye(3)
+    assert torch.equal(contractive_flow(a, w, 0.5, 1.0), a)
+
+
+def test_published_method_is_certified_by_construction():
+    torch.manual_seed(0)
+    layer = LipschitzRNN(1, 32, constraint="contractive", rate=0.02, init_std=8.0)
+    certificate = certify(layer)
+    assert certificate.holds
+    assert certificate.strength == "construction"
+    assert certificate.rate >= 0.02
+
+
+def test_cell_layer_stream_and_unit_weights_agree():
+    torch.manual_seed(1)
+    options = {"constraint": "contractive", "rate": 0.1, "init_std": 2.0, "step_size": 0.1}
+    layer = LipschitzRNN(3, 8, **options)
+    cell = LipschitzRNNCell(3, 8, **options)
+    state = {name.replace("_l0", ""): value for name, value in layer.state_dict().items()}
+    cell.load_state_dict(state)
+    input = torch.randn(4, 2, 3)
+    with torch.no_grad():
+        output, _ = layer(input)
+        h = hx = None
+        for x in input:
+            h, hx = cell(x, h), layer.step(x, hx)[1]
+    assert torch.allclose(output[-1], h, atol=1e-6)
+    assert torch.allclose(output[-1], hx[0], atol=1e-6)
+    a, w = unit_weights(layer, "_l0", layer.options)[:2]
+    assert not torch.equal(a, layer.weight_a_l0)
+    assert np.isfinite(w.detach().numpy()).all()
+
+
+def test_training_stays_inside_at_every_update():
+    torch.manual_seed(2)
+    layer = LipschitzRNN(2, 8, constraint="contractive", rate=0.05, step_size=0.1)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.2)  # wild on purpose
+    input, wanted = torch.randn(20, 4, 2), 3 * torch.randn(20, 4, 8)
+    losses = []
+    for _ in range(25):
+        loss = (layer(input)[0] - wanted).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        assert certify(layer).holds
+        assert certify(layer).rate >= 0.05
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"alpha": 0.0}, {"gated": True}, {"trainable": ("step_size",)}],
+)
+def test_units_that_cannot_be_made_to_contract_are_refused(options):
+    with pytest.raises(ValueError, match="expected a linear term, no gate and a fixed step size"):
+        LipschitzRNN(1, 4, constraint="contractive", **options)
+
+
+@pytest.mark.parametrize(("name", "value"), [("constraint", "contracting"), ("rate", -1.0)])
+def test_arguments(name, value):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        LipschitzRNN(1, 4, **{"constraint": "contractive", name: value})
