@@ -19,12 +19,16 @@ SNAPSHOT = {
         lipschitz_field lipschitz_scan register_backend release_memory use_backend use_variant
         variants
     """,
-    "lipschitz_rnn.linalg": "log_norm spectral_abscissa",
+    "lipschitz_rnn.linalg": """
+        BallMatrix eigenvalue_lower_bound imaginary_bound is_certainly_positive_definite log_norm
+        norm_upper_bound positive_qr scheme_interval spectral_abscissa
+    """,
     "lipschitz_rnn.nn": """
         AntisymmetricRNNCell CayleyRNNCell CoRNNCell ExponentialRNNCell GatedLipschitzRNNCell
         LEMCell LanguageModel LipschitzRNN LipschitzRNNCell NoisyLipschitzRNNCell Positive
         RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor SymmetricSkew UNITS
-        UnitInterval UnreachableMatrixError load_authors_tensors make_layer unit_options
+        UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors make_layer
+        unit_options
     """,
     "lipschitz_rnn.data": """
         Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages
@@ -41,9 +45,9 @@ SNAPSHOT = {
         SHAPES Settings Shape as_markdown find_shape read_results run_benchmark
     """,
     "lipschitz_rnn.experiments": """
-        TrainedRun build_data build_model evaluate_run load_preset load_table load_trained
-        measure_spectra predict_run preset_names resume_run table_names train_run verify_cards
-        work_off
+        History TrainedRun UnitHistory build_data build_model evaluate_run fixed_points_run
+        load_preset load_table load_trained lyapunov_run measure_spectra predict_run preset_names
+        read_history resume_run stability_run table_names train_run verify_cards work_off
     """,
 }
 

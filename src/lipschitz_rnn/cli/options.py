@@ -22,6 +22,7 @@ Budget = Annotated[
     typer.Option(help="Stop after so long, such as 30m or 2h.", metavar="TIME"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 RunDir = Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")]
 
 

@@ -1,5 +1,11 @@
 """Named, reproducible runs: presets, their data and models, from training to prediction."""
 
+from lipschitz_rnn.experiments.dynamics import fixed_points_run as fixed_points_run
+from lipschitz_rnn.experiments.dynamics import lyapunov_run as lyapunov_run
+from lipschitz_rnn.experiments.dynamics import stability_run as stability_run
+from lipschitz_rnn.experiments.history import History as History
+from lipschitz_rnn.experiments.history import UnitHistory as UnitHistory
+from lipschitz_rnn.experiments.history import read_history as read_history
 from lipschitz_rnn.experiments.registry import build_data as build_data
 from lipschitz_rnn.experiments.registry import build_model as build_model
 from lipschitz_rnn.experiments.registry import load_preset as load_preset

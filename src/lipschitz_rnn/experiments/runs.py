@@ -13,7 +13,7 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split, encode_samples
 from lipschitz_rnn.data.image_tasks import IMAGE_TASKS
 from lipschitz_rnn.experiments.registry import build_data, build_model
-from lipschitz_rnn.experiments.spectra import measure_spectra
+from lipschitz_rnn.experiments.spectra import measure_spectra, record_spectra
 from lipschitz_rnn.training import (
     EvaluationResult,
     Hook,
@@ -34,6 +34,8 @@ from lipschitz_rnn.training.state import (
 
 Report = Callable[[str], None]
 
+_MEASURES: dict[str, Any] = {"measure": measure_spectra, "watch": record_spectra}
+
 
 def train_run(
     config: RunConfig,
@@ -53,13 +55,14 @@ def train_run(
         report: Takes a line for every data source that failed.
 
     Returns:
-        The summary, with the spectra of the initial and of the last weights.
+        The summary, with the spectra of the initial and of the last weights; those after every
+        epoch are in the record.
     """
     RunFolder(run_dir).require_new()
     require_device(config.training.device)
     split = build_data(config, data_dir, report)
     model = _model_for(config, split)
-    return fit(config, split, model, run_dir, hooks=hooks, measure=measure_spectra)
+    return fit(config, split, model, run_dir, hooks=hooks, **_MEASURES)
 
 
 def resume_run(
@@ -86,7 +89,7 @@ def resume_run(
         return folder.read_summary()
     split = build_data(config, data_dir, report)
     model = _model_for(config, split)
-    return resume(run_dir, split, model, hooks=hooks, measure=measure_spectra)
+    return resume(run_dir, split, model, hooks=hooks, **_MEASURES)
 
 
 def _model_for(config: RunConfig, split: Split) -> nn.Module:

@@ -1,6 +1,10 @@
 """What happens when an epoch is trained and validated: record, best weights, checkpoint."""
 
+from collections.abc import Callable
 from typing import Any
+
+import torch
+from torch import nn
 
 from lipschitz_rnn.training.evaluate import EvaluationResult
 from lipschitz_rnn.training.events import EpochDone
@@ -9,6 +13,9 @@ from lipschitz_rnn.training.metrics import Totals
 from lipschitz_rnn.training.record import RecordFile
 from lipschitz_rnn.training.state import RunState
 
+Watch = Callable[[nn.Module, int, int], dict[str, Any]]
+"""Model, epoch counted from 1, and epochs in all to what the record keeps of the weights then."""
+
 
 def finish_epoch(
     state: RunState,
@@ -16,6 +23,7 @@ def finish_epoch(
     folder: RunFolder,
     record: RecordFile,
     test: EvaluationResult | None = None,
+    watch: Watch | None = None,
 ) -> EpochDone:
     """Put a finished epoch on record and save.
 
@@ -32,6 +40,7 @@ def finish_epoch(
         folder: Where the checkpoints go.
         record: Where the line goes.
         test: Of the test samples, if it is wanted on record; nothing is chosen by it.
+        watch: What else to record, under ``"spectra"``; nothing if it returns nothing.
 
     Returns:
         The event to tell the hooks.
@@ -56,7 +65,9 @@ def finish_epoch(
     if event.is_best:
         progress.best = progress.last
         state.save_weights(folder.best)
-    record.append(_epoch_line(event, progress.gradient_norm, test))
+    with torch.no_grad():
+        spectra = watch(state.model, event.epoch, state.config.training.epochs) if watch else {}
+    record.append(_epoch_line(event, progress.gradient_norm, test, spectra))
     progress.record_length, progress.record_digest = record.length, record.digest
     progress.train_seconds += progress.epoch_seconds
     progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0
@@ -71,7 +82,10 @@ def _is_best(state: RunState, result: EvaluationResult) -> bool:
 
 
 def _epoch_line(
-    event: EpochDone, gradient_norm: float | None, test: EvaluationResult | None
+    event: EpochDone,
+    gradient_norm: float | None,
+    test: EvaluationResult | None,
+    spectra: dict[str, Any],
 ) -> dict[str, Any]:
     """The line of the record; all that differs between equal runs is under ``"time"``."""
     return {
@@ -83,6 +97,7 @@ def _epoch_line(
         **({} if test is None else {"test": {"loss": test.loss, **test.figures}}),
         "is_best": event.is_best,
         "gradient_norm": gradient_norm,
+        **({"spectra": spectra} if spectra else {}),
         "time": {
             "seconds": event.seconds,
             "samples_per_second": event.samples_per_second,

@@ -8,7 +8,8 @@ from typing import Any
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from lipschitz_rnn.data import Dataset, Split
-from lipschitz_rnn.training.epoch_end import finish_epoch
+from lipschitz_rnn.nn import contraction_penalty
+from lipschitz_rnn.training.epoch_end import Watch, finish_epoch
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Hook, StopTraining, UpdateDone
 from lipschitz_rnn.training.folder import RunFolder
@@ -18,7 +19,14 @@ from lipschitz_rnn.training.seeds import epoch_order
 from lipschitz_rnn.training.state import RunState
 
 
-def train(state: RunState, split: Split, folder: RunFolder, record: RecordFile, emit: Hook) -> None:
+def train(
+    state: RunState,
+    split: Split,
+    folder: RunFolder,
+    record: RecordFile,
+    emit: Hook,
+    watch: Watch | None = None,
+) -> None:
     """Train from where ``state`` stands to the last epoch.
 
     Args:
@@ -27,6 +35,7 @@ def train(state: RunState, split: Split, folder: RunFolder, record: RecordFile, 
         folder: Where checkpoints go.
         record: Where the lines go.
         emit: Told of every update and epoch.
+        watch: What to record about the weights after every epoch.
     """
     settings = state.config.training
     size = settings.eval_batch_size
@@ -36,7 +45,7 @@ def train(state: RunState, split: Split, folder: RunFolder, record: RecordFile, 
         test = None
         if settings.test_every_epoch:
             test = evaluate(state.model, split.test, size, kind=split.kind)
-        emit(finish_epoch(state, result, folder, record, test))
+        emit(finish_epoch(state, result, folder, record, test, watch))
 
 
 def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], emit: Hook) -> None:
@@ -77,7 +86,12 @@ def _update(state: RunState, dataset: Dataset, index: Any) -> None:
     value = score.loss.item()
     _require_finite(state, "loss", value, value)
     state.optimizer.zero_grad(set_to_none=True)
-    score.loss.backward()  # type: ignore[no-untyped-call]
+    loss = score.loss
+    if state.config.training.contraction_penalty > 0:
+        settings = state.config.training
+        excess = contraction_penalty(state.model, settings.contraction_rate).to(loss.dtype)
+        loss = loss + settings.contraction_penalty * excess
+    loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for p in state.model.parameters() if p.grad is not None]
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
     _require_finite(state, "gradient norm", norm.item(), value)

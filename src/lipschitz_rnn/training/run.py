@@ -13,6 +13,7 @@ from lipschitz_rnn.data import Split
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.device import forked, use_threads
 from lipschitz_rnn.training.environment import describe_backend, describe_environment
+from lipschitz_rnn.training.epoch_end import Watch
 from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
 from lipschitz_rnn.training.folder import RunFolder
@@ -38,6 +39,7 @@ def fit(
     *,
     hooks: Iterable[Hook] = (),
     measure: Measure | None = None,
+    watch: Watch | None = None,
 ) -> RunRecord:
     """Train a model and keep everything about it in a new folder.
 
@@ -52,6 +54,8 @@ def fit(
         hooks: Called with every event, in order.
         measure: What to record about the initial and the last weights, such as spectra; JSON can
             hold it.
+        watch: What to record after every epoch, given the model, the epoch and their number; JSON
+            can hold it.
 
     Returns:
         The summary.
@@ -66,7 +70,7 @@ def fit(
     state = RunState(config, model, split)
     with folder.locked():
         folder.create(config)
-        return _begin(state, split, folder, tuple(hooks), measure)
+        return _begin(state, split, folder, tuple(hooks), measure, watch)
 
 
 def resume(
@@ -76,6 +80,7 @@ def resume(
     *,
     hooks: Iterable[Hook] = (),
     measure: Measure | None = None,
+    watch: Watch | None = None,
 ) -> RunRecord:
     """Go on with a run that was interrupted; a finished one is left as it is.
 
@@ -85,6 +90,7 @@ def resume(
         model: The same model, with its initial weights.
         hooks: As for :func:`fit`.
         measure: As for :func:`fit`.
+        watch: As for :func:`fit`.
 
     Returns:
         The summary.
@@ -102,11 +108,11 @@ def resume(
         if not folder.last.exists():
             if folder.best.exists() or (folder.record.exists() and folder.record.stat().st_size):
                 raise InputError(f"{folder.last}: expected the checkpoint to go on from, got none.")
-            return _begin(state, split, folder, tuple(hooks), measure)
+            return _begin(state, split, folder, tuple(hooks), measure, watch)
         with torch.random.fork_rng(devices=forked(state.device)):
             state.restore(folder.last)
             _require_best(state, folder)
-            return _go_on(state, split, folder, tuple(hooks), measure)
+            return _go_on(state, split, folder, tuple(hooks), measure, watch)
 
 
 def _require_best(state: RunState, folder: RunFolder) -> None:
@@ -125,6 +131,7 @@ def _begin(
     folder: RunFolder,
     hooks: tuple[Hook, ...],
     measure: Measure | None,
+    watch: Watch | None,
 ) -> RunRecord:
     progress = state.progress
     progress.threads = state.config.training.threads or torch.get_num_threads()
@@ -133,7 +140,7 @@ def _begin(
         with use_threads(progress.threads):
             progress.before = _measured(state.model, measure)
         state.save(folder.last)
-        return _go_on(state, split, folder, hooks, measure)
+        return _go_on(state, split, folder, hooks, measure, watch)
 
 
 def _go_on(
@@ -142,6 +149,7 @@ def _go_on(
     folder: RunFolder,
     hooks: tuple[Hook, ...],
     measure: Measure | None,
+    watch: Watch | None,
 ) -> RunRecord:
     def emit(event: Event) -> None:
         for hook in hooks:
@@ -152,7 +160,7 @@ def _go_on(
         begun = {"epoch": state.progress.epoch, "update": state.progress.update}
         state.progress.sessions.append(begun | describe_environment())
         emit(_started(state, split, folder))
-        train(state, split, folder, record, emit)
+        train(state, split, folder, record, emit, watch)
         summary = _finish(state, split, folder, record, measure)
         emit(RunDone(summary))
     return summary

@@ -1,0 +1,102 @@
+"""``lipschitz-rnn certify``: whether a trained unit is stable, proved."""
+
+import math
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.options import RunDir, Weights, WeightsChoice
+
+if TYPE_CHECKING:
+    from lipschitz_rnn.analysis import StabilityCertificate
+
+TIMED = ("pendulum",)
+"""Data whose inputs come with times ``dt``."""
+
+
+class Strength(StrEnum):
+    """How much is searched."""
+
+    auto = "auto"
+    norm = "norm"
+    diagonal = "diagonal"
+    full = "full"
+
+
+@app.command(
+    epilog="The certificate is written whether it holds or not. Exit code 0 if it holds, 1 if not, "
+    "and 2 if there is nothing to certify."
+)
+def certify(
+    run: RunDir,
+    strength: Annotated[
+        Strength, typer.Option(help="Search so much; auto takes the weakest that certifies.")
+    ] = Strength.auto,
+    max_dt: Annotated[
+        float | None,
+        typer.Option(help="Largest time dt of an input, where inputs have times.", metavar="X"),
+    ] = None,
+    weights: WeightsChoice = Weights.best,
+    output: Annotated[
+        Path | None, typer.Option(help="The certificate; RUN/certificate.json by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Certify that the unit of RUN forgets how it began, whatever the input."""
+    from lipschitz_rnn._base.errors import InputError
+    from lipschitz_rnn.analysis import certify as certify_model
+    from lipschitz_rnn.analysis.certificate_file import save_certificate
+    from lipschitz_rnn.cli.console import say, warn
+    from lipschitz_rnn.experiments import load_trained
+
+    trained = load_trained(run, weights.value)
+    if max_dt is None:  # of times that are not told, nothing is known
+        max_dt = math.inf if trained.config.data.name in TIMED else 1.0
+    report = warn if sys.stderr.isatty() else None
+    path = run / "certificate.json" if output is None else output
+    try:
+        found = certify_model(trained.model, strength=strength.value, max_dt=max_dt, report=report)
+        save_certificate(found, path, model=trained.model, max_dt=max_dt)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{run}: {error}") from None
+    if as_json:
+        say(_as_json(found, path))
+    else:
+        _print(found, path)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _as_json(found: "StabilityCertificate", path: Path) -> str:
+    import json
+
+    names = ("name", "holds", "rate", "contraction", "growth", "strength", "seconds", "reason")
+    units = [{name: getattr(unit, name) for name in names} for unit in found.units]
+    content: dict[str, Any] = {name: getattr(found, name) for name in names[1:4]}
+    return json.dumps({**content, "certificate": str(path), "units": units}, indent=1)
+
+
+def _print(found: "StabilityCertificate", path: Path) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from lipschitz_rnn.cli.console import make_console, say
+
+    table = Table(
+        *("unit", "certified", "rate", "factor an input", "strength", "seconds"), box=box.SIMPLE
+    )
+    for unit in found.units:
+        numbers = [
+            "" if x is None else f"{x:.{digits}g}"
+            for x, digits in ((unit.rate, 4), (unit.contraction, 6))
+        ]
+        answer = "yes" if unit.holds else "no"
+        table.add_row(unit.name, answer, *numbers, unit.strength, f"{unit.seconds:.1f}")
+    make_console().print(table)
+    for unit in found.units:  # below the table, which would break so long a line
+        say(f"{unit.name}: {unit.reason}")
+    say(f"certificate: {path}")
