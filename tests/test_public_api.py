@@ -30,6 +30,18 @@ SNAPSHOT = {
         UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors make_layer
         unit_options
     """,
+    "lipschitz_rnn.analysis": """
+        CertificateCheck CertifiedRadii Condition EulerContraction FixedPoint FixedPoints
+        Gains GradientNorms JacobianNorms LyapunovSpectrum MatrixReport SchemeBounds
+        StabilityCertificate StabilityReport StateBound StepMap StepSizes
+        TheoremConditions UnitCertificate UnitMatrices UnitReport UnitRun
+        admissible_step_sizes cell_of certified_accuracy certified_radii certify
+        check_conditions empirical_accuracy euler_contraction field_jacobian
+        find_fixed_points find_units gradient_norms input_gains jacobian_norms layer_cells
+        load_certificate lyapunov_exponents pgd rounding_bound run_layer save_certificate
+        stability_polynomial stability_report state_bound verify_certificate
+        weights_digest
+    """,
     "lipschitz_rnn.data": """
         Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages
         SequenceDataset Split SymbolStream cache_folder encode_samples get load_digits load_mnist

@@ -1,6 +1,7 @@
 """What a certificate claims, what proves it, and which layers it can speak of."""
 
 import math
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -124,7 +125,7 @@ def claim(growth, step_size=0.1, substeps=1, *, holds=True):
 @pytest.mark.parametrize("growth", [-1e-17, -1e-9, -0.3, -9.0, -10 * (1 - 2.0**-40), -10.0])
 @pytest.mark.parametrize("substeps", [1, 7, 5000])
 def test_rates_and_factors_err_on_the_safe_side(growth, substeps):
-    """Against 60 digits of sqrt(1 + ε g)^s: above it, and the rate below; by a few roundings of 1."""
+    """Against 60 digits of sqrt(1 + ε g)^s: above it, and the rate below, by little."""
     unit = claim(growth, substeps=substeps)
     step = Decimal(unit.system.step_size)
     with localcontext() as context:
@@ -176,6 +177,15 @@ def test_a_proof_needs_valid_variables():
     for multiplier in (-2 * ones, 0 * ones, ones * math.inf, np.array([2.0, -2.0])):
         assert not proves(system, -0.9, ones, (multiplier,))
     assert not proves(system, math.nan, ones, (2 * ones,))
+
+
+@pytest.mark.parametrize(("growth", "expected"), [(-0.9, True), (0.0, False), (1.0, False)])
+def test_a_growth_that_is_proved_is_no_contraction_unless_below_0(growth, expected):
+    unit = replace(claim(growth), metric=np.ones(1), multipliers=(2 * np.ones(1),))
+    unit = replace(unit, system=replace(unit.system, w=0.5 * np.eye(1)))
+    assert proves(unit.system, growth, unit.metric, unit.multipliers)
+    assert recheck(unit) == expected
+    assert not recheck(replace(unit, metric=None))
 
 
 @pytest.mark.parametrize("negative", [-np.ones(2), -np.eye(2)], ids=["diagonal", "full"])

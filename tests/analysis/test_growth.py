@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lipschitz_rnn.analysis.barrier import Barrier
@@ -119,6 +119,7 @@ def test_the_smallest_growth_is_the_smallest(seed, n, method, full):
     factor = np.eye(n) + 0.1 * rng.standard_normal((n, n))
     metric = factor @ factor.T if full else found.metric * (1 + 0.1 * rng.random(n))
     growth = evaluate_growth(system, metric, found.multipliers)
+    assume(np.isfinite(growth))  # the other metric may ask for larger multipliers
     scale = 1 + abs(growth)
     for change, definite in ((1e-6, True), (-1e-6, False)):
         form = assemble(

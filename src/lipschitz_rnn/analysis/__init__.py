@@ -2,6 +2,11 @@
 
 from lipschitz_rnn.analysis.attacks import empirical_accuracy as empirical_accuracy
 from lipschitz_rnn.analysis.attacks import pgd as pgd
+from lipschitz_rnn.analysis.certificate_file import CertificateCheck as CertificateCheck
+from lipschitz_rnn.analysis.certificate_file import load_certificate as load_certificate
+from lipschitz_rnn.analysis.certificate_file import save_certificate as save_certificate
+from lipschitz_rnn.analysis.certificate_file import verify_certificate as verify_certificate
+from lipschitz_rnn.analysis.certificate_file import weights_digest as weights_digest
 from lipschitz_rnn.analysis.certificates import StabilityCertificate as StabilityCertificate
 from lipschitz_rnn.analysis.certificates import UnitCertificate as UnitCertificate
 from lipschitz_rnn.analysis.certify import certify as certify

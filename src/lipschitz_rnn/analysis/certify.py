@@ -227,16 +227,18 @@ def certify_system(
     began = time.monotonic()
     if not (np.isfinite(system.a).all() and np.isfinite(system.w).all()):
         return refuse("l0", system, "a matrix has an entry that is not finite")
-    candidate, answer = None, None
+    candidate, best = None, None
     for level in _levels(system, strength):
         if report is not None:
             report(f"{level}: searching")
         candidate = _search(system, candidate, level, seconds)
         answer = _prove(system, candidate, level)
-        if answer.holds and strength == "auto":
+        if best is None or answer.holds or not best.holds:
+            best = answer  # a stronger search whose proof fails takes nothing back
+        if best.holds and strength == "auto":
             break
-    assert answer is not None
-    return dataclasses.replace(answer, seconds=time.monotonic() - began)
+    assert best is not None
+    return dataclasses.replace(best, seconds=time.monotonic() - began)
 
 
 def _levels(system: System, strength: str) -> Sequence[str]:
@@ -288,7 +290,8 @@ def _missed(system: System, growth: float, level: str) -> str:
     condition = check_conditions(
         torch.from_numpy(system.a), torch.from_numpy(system.w), nonlinearity=system.nonlinearity
     ).a
-    return f"{text}; condition (a) {condition.reason}"
+    about = "" if system.step_size == 0 else ", about the flow alone,"
+    return f"{text}; condition (a){about} {condition.reason}"
 
 
 def _finite(value: float) -> float | None:
