@@ -2,6 +2,7 @@
 
 from lipschitz_rnn.cli import (
     bench,
+    bench_certificates,
     certify,
     data,
     demo,
@@ -23,6 +24,7 @@ from lipschitz_rnn.cli.app import main as main
 __all__ = [
     "app",
     "bench",
+    "bench_certificates",
     "certify",
     "data",
     "demo",
