@@ -1,5 +1,6 @@
 """The search: its derivatives, its closed forms, and that more search never finds less."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -233,3 +234,17 @@ def test_a_search_stops_at_its_goal_and_its_time():
     early = search(system, start, "full", goal=start.growth)
     assert best.growth <= early.growth < start.growth
     assert search(system, start, "full", seconds=0.0).growth <= start.growth
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint", "rk4", "flow"])
+def test_a_change_of_units_costs_a_diagonal_metric_nothing(method):
+    """W → D W D⁻¹ is certified by P = D⁻² at the same rate, however different the units are."""
+    system = random_system(2, 6, method, "tanh", 4.0)
+    plain = found_by(system, "diagonal").growth
+    assert plain < 0
+    units = 10.0 ** np.linspace(-2, 2, 6)
+    a, w = (matrix * units[:, None] / units for matrix in (system.a, system.w))
+    moved = dataclasses.replace(system, a=a, w=w)
+    assert search_norm(moved).growth > 0  # the identity proves nothing there
+    found = found_by(moved, "diagonal").growth
+    assert abs(found - plain) <= 0.01 * abs(plain)
