@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipschitz_rnn.analysis import certify
-from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell
+from lipschitz_rnn.analysis.certificates import proves
+from lipschitz_rnn.analysis.increments import make_system
+from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, contraction
 from lipschitz_rnn.nn.contraction import (
-    Target,
     contractive_flow,
     contractive_step,
+    make_metric,
     make_multipliers,
-    step_growth,
+    make_proof,
 )
+from lipschitz_rnn.nn.contraction_search import Target, step_growth
 from lipschitz_rnn.nn.unit import unit_weights
 from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
 
@@ -25,11 +28,11 @@ def target_of(method="euler", sigma="tanh", rate=0.05, step_size=0.1):
     return Target(rate, step_size, TABLEAUX[method], NONLINEARITIES[sigma])
 
 
-def free_parts(size, stages, *, seed, scale=1.0, dtype=torch.float64):
+def free_parts(size, stages, *, seed, scale=1.0, spread=0.5, dtype=torch.float64):
     """Free A, W, log metric and log multipliers."""
     generator = torch.Generator().manual_seed(seed)
     shapes = ((size, size), (size, size), (size,), (stages, size))
-    scales = (scale, scale, 0.5, 0.5)
+    scales = (scale, scale, spread, spread)
     return [
         (torch.randn(shape, generator=generator, dtype=torch.float64) * factor).to(dtype)
         for shape, factor in zip(shapes, scales, strict=True)
@@ -38,29 +41,43 @@ def free_parts(size, stages, *, seed, scale=1.0, dtype=torch.float64):
 
 def reached(parts, made, target):
     """Growth of the matrices that were made, as they are stored, in their own metric."""
-    p = parts[2].double().exp()
+    p = make_metric(parts[2])
     back = [p[:, None] / p * matrix.double() for matrix in made]
-    times = make_multipliers(parts[3], parts[1], target.step_size)
+    times = make_multipliers(parts[3], parts[1], target)
     return float(step_growth(*back, times, target))
 
 
+def is_proved(parts, made, target):
+    """In rigorous arithmetic, of the stored numbers, at the very rate that was asked."""
+    a, w = (matrix.detach().double().numpy() for matrix in made)
+    system = make_system(a, w, target.step_size, target.tableau, nonlinearity=target.nonlinearity)
+    metric, times = make_proof(parts[2], parts[3], parts[1], target)
+    return proves(system, target.growth, metric.numpy(), tuple(times.numpy()))
+
+
 @given(
-    size=st.integers(1, 12),
+    size=st.integers(1, 24),
     seed=st.integers(0, 10**6),
     scale=st.floats(0.01, 30),
+    spread=st.floats(0, 4),
+    rate=st.floats(0, 1),
+    step_size=st.floats(1e-3, 0.3),
     method=st.sampled_from(["euler", "midpoint", "heun", "rk4"]),
     sigma=st.sampled_from(["tanh", "relu", "sigmoid", "softplus", "sine"]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
 @settings(max_examples=60, deadline=None)
 def test_the_stored_matrices_contract_whatever_the_free_ones(
-    size, seed, scale, method, sigma, dtype
+    size, seed, scale, spread, rate, step_size, method, sigma, dtype
 ):
-    target = target_of(method, sigma)
-    parts = free_parts(size, len(target.tableau.b), seed=seed, scale=scale, dtype=dtype)
+    target = target_of(method, sigma, rate, step_size)
+    parts = free_parts(
+        size, len(target.tableau.b), seed=seed, scale=scale, spread=spread, dtype=dtype
+    )
     made = contractive_step(*parts, target)
     assert [matrix.dtype for matrix in made] == [dtype, dtype]
     assert reached(parts, made, target) < target.growth
+    assert is_proved(parts, made, target)
 
 
 @pytest.mark.parametrize("method", ["euler", "midpoint", "heun", "rk4"])
@@ -73,7 +90,7 @@ def test_trajectories_approach_each_other_at_the_rate(method):
     )  # fmt: skip
     with torch.no_grad():
         layer.log_metric_l0.normal_(std=0.5)
-    metric = (2 * layer.log_metric_l0).exp()
+    metric = make_metric(layer.log_metric_l0).square()
     input = torch.randn(200, 1, 2).double().expand(-1, 8, -1)
     starts = torch.randn(1, 8, 6).double()
     with torch.no_grad():
@@ -101,16 +118,15 @@ def test_derivatives(method, sigma):
 def test_nothing_is_damped_more_than_the_certificate_asks_for():
     """With A skew every direction of the tight step uses up the whole rate."""
     target = target_of(rate=0.05)
-    a, w, log_metric, logs = free_parts(5, 1, seed=2)
+    a, w, _, logs = free_parts(5, 1, seed=2)
     parts = [(a - a.T) / 2, 0.3 * w, torch.zeros(5, dtype=torch.float64), logs]
     made_a, made_w = contractive_step(*parts, target)
-    times = make_multipliers(logs, parts[1], 0.1)[0][:, None]
+    times = make_multipliers(logs, parts[1], target)[0][:, None]
     b = torch.eye(5) + 0.1 * made_a
     y = b + times * made_w
     total = b.T @ b + 0.1 * y.T @ (y / (2 * times - 0.1))
     expected = (1 + 0.1 * target.growth) * torch.eye(5, dtype=torch.float64)
     assert (total - expected).abs().max() < 1e-6  # the margin kept for float32 is 2e-6 times 0.1
-    assert log_metric.shape == (5,)
 
 
 def test_the_free_w_is_the_one_that_is_run_but_for_a_change_of_the_size_of_a_step():
@@ -119,10 +135,23 @@ def test_the_free_w_is_the_one_that_is_run_but_for_a_change_of_the_size_of_a_ste
         parts[2] = torch.zeros(6, dtype=torch.float64)
         made_a, made_w = contractive_step(*parts, target_of(step_size=step_size))
         change = torch.linalg.matrix_norm(made_w - parts[1], 2)
-        times = make_multipliers(parts[3], parts[1], step_size)
+        times = make_multipliers(parts[3], parts[1], target_of(step_size=step_size))
         bound = step_size * torch.linalg.matrix_norm(made_a, 2) / times.min()
         assert change <= bound * (1 + 1e-9)
     assert change < 0.01
+
+
+def test_an_odd_sector_uses_up_the_whole_rate_too():
+    """With A skew and a W that is small: B'MB + 2 ε W'TW is ρ² I, M = 2T / (2T - ε)."""
+    target = target_of(sigma="sine", rate=0.3)
+    a, w, _, logs = free_parts(5, 1, seed=2, spread=2.0)
+    parts = [(a - a.T) / 2, 0.3 * w, torch.zeros(5, dtype=torch.float64), logs]
+    made_a, made_w = contractive_step(*parts, target)
+    times = make_multipliers(logs, parts[1], target)[0][:, None]
+    b = torch.eye(5) + 0.1 * made_a
+    total = b.T @ (2 * times / (2 * times - 0.1) * b) + 0.2 * made_w.T @ (times * made_w)
+    expected = (1 + 0.1 * target.growth) * torch.eye(5, dtype=torch.float64)
+    assert (total - expected).abs().max() < 1e-6
 
 
 @given(size=st.integers(1, 10), seed=st.integers(0, 10**6), scale=st.floats(0.01, 100))
@@ -185,6 +214,83 @@ def test_training_stays_inside_at_every_update():
         assert certify(layer).holds
         assert certify(layer).rate >= 0.05
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("step_size", "spread", "logs"),
+    [(0.03, 2.0, None), (0.03, 3.0, None), (1e-3, 2.0, None), (0.03, 0.0, 20.0)],
+)
+def test_extreme_metrics_and_multipliers_are_certified_at_the_rate(step_size, spread, logs):
+    torch.manual_seed(4)
+    layer = LipschitzRNN(1, 64, step_size=step_size, constraint="contractive", rate=0.01)
+    with torch.no_grad():
+        layer.log_metric_l0.normal_(std=spread)
+        layer.log_multiplier_l0.normal_(std=spread)
+        if logs is not None:
+            layer.log_multiplier_l0.fill_(logs)
+    certificate = certify(layer)
+    assert certificate.holds
+    assert certificate.strength == "construction"
+    assert certificate.rate >= 0.01
+
+
+def test_bounds_on_the_logarithms_are_the_identity_near_zero_and_never_flat():
+    logs = torch.tensor([0.0, 0.01, 9.0], dtype=torch.float64, requires_grad=True)
+    made = make_metric(logs).log()
+    assert torch.allclose(made[:2], logs[:2], rtol=1e-4)
+    (slopes,) = torch.autograd.grad(made.sum(), logs)
+    assert slopes[0] == 1
+    assert 1e-3 < slopes[2] < 0.1
+    assert made[2] <= 3
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint", "heun", "rk4"])
+def test_where_no_margin_is_enough_the_most_damped_pair_is_run(method, monkeypatch):
+    target = target_of(method, rate=0.99 * target_of(method).largest_rate)
+    parts = free_parts(5, len(target.tableau.b), seed=6, dtype=torch.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(contraction, "step_growth", lambda *_, **__: torch.tensor(math.inf))
+        a, w = contractive_step(*parts, target)
+    assert torch.equal(a, torch.diag(torch.full((5,), -1.0) / 0.1))
+    assert not w.any()
+    assert is_proved(parts, (a, w), target)
+
+
+@pytest.mark.parametrize(
+    ("method", "value"), [("euler", 1e-3), ("midpoint", 0.5), ("heun", 0.5), ("rk4", 0.375)]
+)
+def test_rates_that_no_step_gives_are_refused(method, value):
+    """The stability functions at -1 are 0 (and then a floor), 1/2, 1/2 and 3/8."""
+    options = {"method": method, "constraint": "contractive", "step_size": 0.2, "substeps": 2}
+    most = -math.log(value) / 0.1
+    with pytest.raises(ValueError, match=f"expected `rate` < {0.999 * most:.4g}"):
+        LipschitzRNN(1, 4, rate=most, **options)
+    layer = LipschitzRNN(1, 4, rate=0.998 * most, **options)
+    certificate = certify(layer)
+    assert certificate.rate >= 0.998 * most
+    LipschitzRNN(1, 4, rate=most, **options | {"constraint": "contractive-flow"})
+
+
+@pytest.mark.parametrize("constraint", ["contractive", "contractive-flow"])
+@pytest.mark.parametrize("weight", ["weight_a_l0", "weight_hh_l0"])
+def test_weights_that_are_not_finite_give_nan_and_no_error(constraint, weight):
+    layer = LipschitzRNN(1, 4, constraint=constraint)
+    with torch.no_grad():
+        layer.parametrizations[weight].original[0, 0] = math.nan
+    assert layer(torch.ones(3, 1, 1))[0].isnan().all()
+    assert not certify(layer).holds
+
+
+def test_the_flow_may_learn_its_step_size():
+    layer = LipschitzRNN(1, 4, constraint="contractive-flow", trainable=("step_size",))
+    layer(torch.ones(3, 1, 1))[0].sum().backward()
+    assert layer.parametrizations.step_size_l0.original.grad != 0
+
+
+@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"gated": True}])
+def test_flows_that_cannot_be_damped_are_refused(options):
+    with pytest.raises(ValueError, match="expected a linear term and no gate"):
+        LipschitzRNN(1, 4, constraint="contractive-flow", **options)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import torch
 
 from lipschitz_rnn.analysis import certify
 from lipschitz_rnn.nn import (
+    GatedLipschitzRNNCell,
     LipschitzRNN,
     LipschitzRNNCell,
     SequenceClassifier,
     contraction_penalty,
+    make_layer,
 )
 
 
@@ -54,9 +56,42 @@ def test_leaning_on_it_leads_to_contraction():
     assert certify(model, strength="norm").holds
 
 
-def test_models_without_such_units_pay_nothing():
-    assert contraction_penalty(torch.nn.GRU(2, 3)) == 0
-    assert contraction_penalty(LipschitzRNN(2, 3, gated=True)) == 0
+@pytest.mark.parametrize(
+    "model",
+    [
+        torch.nn.GRU(2, 3),
+        make_layer("antisymmetric", 2, 3),
+        torch.nn.ModuleList([LipschitzRNN(2, 3), make_layer("residual", 3, 3)]),
+    ],
+    ids=["gru", "antisymmetric", "residual beside"],
+)
+def test_models_with_no_such_units_or_others_are_refused(model):
+    with pytest.raises(TypeError, match=r"contraction_penalty: expected (Lipschitz|a model)"):
+        contraction_penalty(model)
+
+
+def test_gated_units_are_refused():
+    for model in (LipschitzRNN(2, 3, gated=True), GatedLipschitzRNNCell(2, 3)):
+        with pytest.raises(ValueError, match="contraction_penalty: expected ungated units"):
+            contraction_penalty(model)
+
+
+def test_a_learned_step_size_counts_as_it_stands():
+    options = {"init_std": 4.0, "method": "midpoint", "substeps": 2, "dtype": torch.float64}
+    learned = LipschitzRNN(1, 4, step_size=0.1, trainable=("step_size",), **options)
+    learned.step_size_l0 = torch.tensor(0.5).double()
+    fixed = LipschitzRNN(1, 4, step_size=0.5, **options)
+    state = learned.state_dict()
+    fixed.load_state_dict({key: state[key] for key in fixed.state_dict()})
+    expected = contraction_penalty(fixed, 0.1).item()
+    assert contraction_penalty(learned, 0.1).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_matrices_that_are_not_finite_cost_nan():
+    layer = LipschitzRNN(1, 4)
+    with torch.no_grad():
+        layer.parametrizations.weight_hh_l0.original[0, 0] = torch.nan
+    assert contraction_penalty(layer).isnan()
 
 
 def test_derivatives():

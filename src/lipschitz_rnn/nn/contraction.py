@@ -16,23 +16,17 @@ Note [Tight matrices]
     asks for. Here K is the skew part of the free A, D = ε (A^sym)², and Y = I + (a+b) T W with the
     free W: the W that is run is the free one but for a change of size ε.
 
-    A metric P = diag(p²) is the same in the coordinates p h, since σ acts on each entry alone.
+    If a + b = 0, Y is B and not free. Its term joins that of B: Bᵀ M B with M = I + ε R⁻¹, so that
+    B = M^(-1/2) Q C, and G is its second term alone.
 
-Note [Scaling]
-    For more stages no such form is known to us. There B and W, in the form above for the
-    differential equation, are multiplied by the largest c ≤ 1 at which the step contracts enough:
-    A' = c A - (1 - c)/ε I, W' = c W. At c = 0 every method contracts. The gradient of c comes from
-    the implicit function theorem.
+    A metric P = diag(p²) is the same in the coordinates p h, since σ acts on each entry alone.
 """
 
-import math
-from dataclasses import dataclass
-
-import scipy.optimize
 import torch
 from torch import Tensor
 
-from lipschitz_rnn.ops import EULER, ButcherTableau, Nonlinearity
+from lipschitz_rnn.nn.contraction_search import Target, scaled_step, step_growth
+from lipschitz_rnn.ops import EULER
 
 CONSTRAINTS = ("contractive", "contractive-flow")
 """``contractive``: the step that is run contracts; ``-flow``: the differential equation does."""
@@ -44,50 +38,59 @@ _MOST = 0.99
 """Largest share of ρ² that may go to W: the rest is left to B, which keeps it invertible."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is asked of A and W.
+_METRIC, _MULTIPLIER = 3.0, 4.0
+"""Bounds on the logarithms of p and of the pattern of T.
 
-    Attributes:
-        rate: μ per unit of time, at least 0.
-        step_size: ε of one integrator step.
-        tableau: The method.
-        nonlinearity: σ.
-    """
-
-    rate: float
-    step_size: float
-    tableau: ButcherTableau
-    nonlinearity: Nonlinearity
-
-    @property
-    def growth(self) -> float:
-        """The g with ρ² = 1 + ε g for ρ = exp(-ε μ)."""
-        return math.expm1(-2 * self.step_size * self.rate) / self.step_size
-
-    @property
-    def sector(self) -> tuple[float, float]:
-        """The slopes' sector, widened to hold 0."""
-        return min(self.nonlinearity.slope_min, 0.0), max(self.nonlinearity.slope_max, 0.0)
+A proof in float64 sets aside for rounding a share of the sum of all p² T, and what is left must
+reach the least p²; float32 moves entries of A and W that weigh little in one metric and much in
+another. Within these bounds p² differs by up to 2e5 and T by 3e3: of 128 units of ε = 0.03 with
+logarithms far outside, that costs less than 1e-4 of the rate, and without bounds the proof fails
+at a standard deviation of 3. Beyond a factor of 400 between two p units hardly act on each other.
+"""
 
 
-def make_multipliers(log_multiplier: Tensor, w: Tensor, step_size: float) -> Tensor:
-    r"""The multipliers :math:`T_i = \varepsilon + e^{r_i} / \|W\|_2`.
+def _bounded(log: Tensor, bound: float) -> Tensor:
+    """The logarithm itself near 0; far out its gradient fades but never ends abruptly."""
+    return bound * torch.tanh(log.double() / bound)
 
-    At :math:`1/\|W\|_2` the sector pays off: near it, for small ε, lies the best single number for
-    all. Tied to W they follow it while it grows, and only their pattern is learned.
+
+def make_metric(log_metric: Tensor) -> Tensor:
+    """The p of the metric diag(p²).
 
     Args:
-        log_multiplier: r, free, (S, N).
-        w: W, (N, N).
-        step_size: ε.
+        log_metric: Logarithms, free, (N,).
 
     Returns:
-        T, (S, N), float64.
+        p, (N,), float64.
     """
-    wide = w.double()
-    norm: Tensor = torch.linalg.eigvalsh(wide.mT @ wide)[-1].clamp(min=1e-6).sqrt()
-    return step_size + log_multiplier.double().exp() / norm
+    return _bounded(log_metric, _METRIC).exp()
+
+
+def make_multipliers(log_multiplier: Tensor, w: Tensor, target: Target) -> Tensor:
+    r"""The multipliers :math:`T_i = \kappa\varepsilon + e^{r_i} / \|W\|_2`.
+
+    At :math:`1/\|W\|_2` the sector pays off: near it, for small ε, lies the best single number for
+    all. Tied to W they follow it while it grows, and only their pattern is learned. κ is 1, or
+    more where that is needed for :attr:`Target.least_multiplier`.
+
+    Args:
+        log_multiplier: r, free but for its bound, (S, N).
+        w: W, (N, N).
+        target: Brings ε and κ.
+
+    Returns:
+        T, (S, N), float64; NaN if W is not finite.
+    """
+    norm = _square_norm(w).clamp(min=1e-6).sqrt()
+    return target.least_multiplier + _bounded(log_multiplier, _MULTIPLIER).exp() / norm
+
+
+def _square_norm(w: Tensor) -> Tensor:
+    """Square of the spectral norm, in float64; NaN, and no error, if there is none."""
+    gram = w.double().mT @ w.double()
+    finite = torch.isfinite(gram).all()
+    values: Tensor = torch.linalg.eigvalsh(torch.where(finite, gram, 0.0))
+    return torch.where(finite, values[-1], torch.nan)
 
 
 def contractive_flow(a: Tensor, w: Tensor, rate: float, lipschitz: float) -> Tensor:
@@ -103,12 +106,13 @@ def contractive_flow(a: Tensor, w: Tensor, rate: float, lipschitz: float) -> Ten
         lipschitz: L.
 
     Returns:
-        A minus a multiple of the identity, in the dtype of ``a``.
+        A minus a multiple of the identity, in the dtype of ``a``; NaN if A or W is not finite.
     """
-    wide_a, wide_w = a.double(), w.double()
+    finite = torch.isfinite(a).all()
+    wide_a = torch.where(finite, a.double(), 0.0)
     top = torch.linalg.eigvalsh((wide_a + wide_a.mT) / 2)[-1]
-    norm = torch.linalg.eigvalsh(wide_w.mT @ wide_w)[-1].clamp(min=0).sqrt()
-    excess = top + lipschitz * norm + rate
+    norm = _square_norm(w).clamp(min=0).sqrt()
+    excess = torch.where(finite, top + lipschitz * norm + rate, torch.nan)
     eye = torch.eye(a.shape[0], dtype=torch.float64, device=a.device)
     damped: Tensor = (wide_a - torch.relu(excess + _slack(a)) * eye).to(a.dtype)
     return damped
@@ -129,31 +133,53 @@ def contractive_step(
     Args:
         a: The free A, (N, N), in the coordinates p h.
         w: The free W, likewise.
-        log_metric: Logarithms of p, (N,).
+        log_metric: Logarithms of p, (N,), as :func:`make_metric` reads them.
         log_multiplier: r of :func:`make_multipliers`, (S, N).
         target: What is asked.
 
     Returns:
         A and W in their dtypes: as stored numbers they prove the rate with the metric and the
-        multipliers of :func:`make_multipliers`.
+        multipliers of :func:`make_proof`. NaN if a number that came in is not finite, so that
+        training stops at its own check of the loss.
     """
-    times = make_multipliers(log_multiplier, w, target.step_size)
-    p = log_metric.double().exp()
+    p, times = make_metric(log_metric), make_multipliers(log_multiplier, w, target)
+    if not all(torch.isfinite(part).all() for part in (a.double().square().sum(), p, times)):
+        return torch.full_like(a, torch.nan), torch.full_like(w, torch.nan)
     margin = _MARGIN
-    while True:
+    while margin * target.step_size < 1:  # a margin of 1/ε would ask for ρ = 0
         growth = target.growth - margin
         if target.tableau == EULER:
             new_a, new_w = _tight_step(a.double(), w.double(), times[0], target, growth)
         else:
-            new_a, new_w = _scaled_step(a.double(), w.double(), times, target, growth)
+            new_a, new_w = scaled_step(a.double(), w.double(), times, target, growth)
         stored = (p / p[:, None] * new_a).to(a.dtype), (p / p[:, None] * new_w).to(w.dtype)
         with torch.no_grad():  # what rounding has made of it
-            back = [p[:, None] / p * matrix.double() for matrix in stored]
-            reached = float(step_growth(back[0], back[1], times, target))
-        # a margin beyond all sense: the numbers are, too, and training will stop at the loss
-        if reached <= target.growth - _MARGIN / 4 or margin > 1e3 or not math.isfinite(reached):
+            a_back, w_back = (p[:, None] / p * matrix.double() for matrix in stored)
+            found = step_growth(a_back, w_back, times, target, proved_in=p.square())
+        if float(found) <= target.growth - _MARGIN / 4:
             return stored
         margin *= 4
+    # c = 0 in Note [Scaling], exact but for one rounding: whatever came in, the constraint holds
+    eye = torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
+    return -eye / target.step_size, torch.zeros_like(w)
+
+
+def make_proof(
+    log_metric: Tensor, log_multiplier: Tensor, w: Tensor, target: Target
+) -> tuple[Tensor, Tensor]:
+    """By what the matrices of :func:`contractive_step` contract.
+
+    Args:
+        log_metric: As there.
+        log_multiplier: As there.
+        w: As there.
+        target: As there.
+
+    Returns:
+        Metric, (N,), and multipliers, (S, N), as ``certify`` takes them, in float64.
+    """
+    square = make_metric(log_metric).square()
+    return square, square * make_multipliers(log_multiplier, w, target)
 
 
 def _tight_step(
@@ -164,132 +190,16 @@ def _tight_step(
     t, total = multiplier[:, None], low + high
     skew, symmetric = (a - a.mT) / 2, (a + a.mT) / 2
     y = eye + total * t * w
-    gram = step * (y.mT @ (y / (2 * t - step))) + step * symmetric @ symmetric
+    gram = step * symmetric @ symmetric
+    if total != 0:
+        gram = gram + step * (y.mT @ (y / (2 * t - step)))
     if low < 0:
         gram = gram + 2 * step * abs(low * high) * (w.mT @ (t * w))
     square = max(1 + step * growth, 1e-6)
-    share = torch.clamp(_MOST * square / torch.linalg.eigvalsh(gram)[-1], max=1.0)
+    share = torch.clamp(_MOST * square / torch.linalg.eigvalsh(gram)[-1].clamp(min=1e-9), max=1.0)
     root = torch.linalg.cholesky(square * eye - share * gram).mT
     b = torch.linalg.solve(eye - step / 2 * skew, (eye + step / 2 * skew) @ root)
-    if total == 0:  # an odd sector: W enters through its own term alone
+    if total == 0:
+        b = (1 - step / (2 * t)).sqrt() * b
         return (b - eye) / step, share.sqrt() * w
     return (b - eye) / step, (share.sqrt() * y - b) / (total * t)
-
-
-def _scaled_step(
-    a: Tensor, w: Tensor, multipliers: Tensor, target: Target, growth: float
-) -> tuple[Tensor, Tensor]:
-    """The tight flow, scaled until its step contracts; see Note [Scaling]."""
-    low, high = target.sector
-    eye = torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
-    weights = torch.as_tensor(target.tableau.b, dtype=a.dtype, device=a.device)
-    t = (weights.abs()[:, None] * multipliers).sum(0)[:, None] / weights.abs().sum()
-    y = eye + (low + high) * t * w
-    gram = y.mT @ (y / (2 * t))
-    if low < 0:
-        gram = gram + 2 * abs(low * high) * (w.mT @ (t * w))
-    symmetric = (a + a.mT) / 2
-    flow = (a - a.mT) / 2 - (gram + symmetric @ symmetric - growth * eye) / 2
-    scale = _scale(flow, w, multipliers, target, growth)
-    return _scaled(flow, w, scale, target.step_size)
-
-
-def _scaled(a: Tensor, w: Tensor, scale: Tensor, step_size: float) -> tuple[Tensor, Tensor]:
-    eye = torch.eye(a.shape[0], dtype=a.dtype, device=a.device)
-    return scale * a - (1 - scale) / step_size * eye, scale * w
-
-
-def _scale(a: Tensor, w: Tensor, multipliers: Tensor, target: Target, growth: float) -> Tensor:
-    """The largest c that is found, as a tensor that knows its gradient."""
-    with torch.no_grad():
-        found = _bisect(a, w, multipliers, target, growth)
-    if found >= 1 or not torch.is_grad_enabled():
-        return a.new_tensor(found)
-    return _with_gradient(found, a, w, multipliers, target)
-
-
-def _bisect(a: Tensor, w: Tensor, multipliers: Tensor, target: Target, growth: float) -> float:
-    """A c below which the step contracts enough, near the largest one."""
-
-    def excess(scale: float) -> float:
-        pair = _scaled(a, w, a.new_tensor(scale), target.step_size)
-        return min(float(step_growth(*pair, multipliers, target)) - growth, 1e9)
-
-    if excess(1.0) <= 0:
-        return 1.0
-    low, high, gap = 1.0, 1.0, target.step_size * 1e-2
-    while low > 0 and excess(low) > 0:  # from near 1, where it nearly always is
-        low, high, gap = max(1 - gap, 0.0), low, gap * 3
-    if excess(low) > 0:  # more is asked than the method gives to any A
-        return 0.0
-    # to far below the margin that is kept for rounding to float32
-    root = float(scipy.optimize.brentq(excess, low, high, xtol=1e-9 * target.step_size))
-    return root if excess(root) <= 0 else max(root - 4e-9 * target.step_size, low)
-
-
-def _with_gradient(
-    found: float, a: Tensor, w: Tensor, multipliers: Tensor, target: Target
-) -> Tensor:
-    """By the implicit function theorem: growth(c, θ) stays what it is, so dc = -g_θ dθ / g_c."""
-    scale = a.new_tensor(found).requires_grad_()
-    detached = _scaled(a.detach(), w.detach(), scale, target.step_size)
-    value = step_growth(*detached, multipliers.detach(), target)
-    (slope,) = torch.autograd.grad(value, scale)
-    moved = step_growth(*_scaled(a, w, scale.detach(), target.step_size), multipliers, target)
-    slope = slope.clamp(min=1e-3)
-    return scale.detach() - (moved - moved.detach()) / slope
-
-
-def step_growth(a: Tensor, w: Tensor, multipliers: Tensor, target: Target) -> Tensor:
-    """The smallest growth of one step that multipliers prove with the metric I.
-
-    Args:
-        a: A, (N, N), float64.
-        w: W, (N, N), float64.
-        multipliers: (S, N).
-        target: Method, step and sector.
-
-    Returns:
-        A scalar; infinite if they prove none. See Note [Growth] in lipschitz_rnn/analysis.
-    """
-    size, step = a.shape[0], target.step_size
-    low, high = target.sector
-    states, slopes = _stages(a, w, target)
-    total = sum(weight * slope for weight, slope in zip(target.tableau.b, slopes, strict=True))
-    form = -(step * total.mT @ total)  # type: ignore[union-attr]
-    form[:size] -= total
-    form[:, :size] -= total.mT  # type: ignore[union-attr]
-    for stage, state in enumerate(states):
-        pick = torch.zeros_like(state)
-        pick[:, size * (stage + 1) : size * (stage + 2)] = torch.eye(size, dtype=a.dtype)
-        v, t = w @ state, multipliers[stage][:, None]
-        cross = (low + high) * (pick.mT @ (t * v))
-        form = form + 2 * pick.mT @ (t * pick) - cross - cross.mT
-        if low * high:
-            form = form + 2 * low * high * (v.mT @ (t * v))
-    factor, info = torch.linalg.cholesky_ex(form[size:, size:])
-    if int(info):
-        return a.new_tensor(math.inf)
-    half = torch.linalg.solve_triangular(factor, form[size:, :size], upper=False)
-    values: Tensor = torch.linalg.eigvalsh(half.mT @ half - form[:size, :size])
-    return values[-1]
-
-
-def _stages(a: Tensor, w: Tensor, target: Target) -> tuple[list[Tensor], list[Tensor]]:
-    """State and slope of every stage as rows over (δ, φ_1, .., φ_S)."""
-    size, stages = a.shape[0], len(target.tableau.b)
-    eye = torch.eye(size, dtype=a.dtype, device=a.device)
-    zero = torch.zeros_like(eye)
-    start = torch.cat([eye, *[zero] * stages], 1)
-    states: list[Tensor] = []
-    slopes: list[Tensor] = []
-    for stage in range(stages):
-        state = start
-        for weight, slope in zip(
-            target.tableau.a_lower[stage - 1] if stage else (), slopes, strict=True
-        ):
-            state = state + target.step_size * weight * slope
-        own = torch.cat([zero, *[eye if i == stage else zero for i in range(stages)]], 1)
-        states.append(state)
-        slopes.append(a @ state + own)
-    return states, slopes

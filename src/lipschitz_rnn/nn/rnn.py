@@ -57,7 +57,8 @@ class LipschitzRNN(RecurrentLayer):
             run contracts; ``"contractive-flow"``: until the differential equation does, by
             condition (a). None leaves them free. See :mod:`lipschitz_rnn.nn.contraction`.
         rate: μ, at least 0: with a constraint, how fast trajectories must approach each other, per
-            unit of time.
+            unit of time. One step gives no more than :math:`-\ln|R(-1)|/\varepsilon`, R being the
+            method's stability function (for Euler :math:`\ln(1000)/\varepsilon`).
         init_std: Free matrices start normal with standard deviation ``init_std / H``; U and b as in
             ``nn.Linear``.
         bias: Whether there is a bias b.
@@ -81,8 +82,9 @@ class LipschitzRNN(RecurrentLayer):
         weight_hh_l[k]: W, (H, H); ``parametrizations.weight_hh_l[k].original`` is the free matrix.
         weight_a_l[k]: A, (H, H), likewise and without α; None if α is 0.
         log_metric_l[k], log_multiplier_l[k]: With ``constraint="contractive"``, (H,) and (S, H):
-            of the metric and the multipliers that prove it. A and W above are then the free
-            ones, from which those that are run are made.
+            of the metric and the multipliers that prove it, through a scaled tanh that keeps them
+            within what rounding bears. A and W above are then the free ones, from which those that
+            are run are made.
         bias_l[k]: b, (H,), or None. The reverse direction's names end in ``_reverse``.
 
     Note:

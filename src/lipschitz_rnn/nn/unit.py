@@ -16,19 +16,14 @@ from lipschitz_rnn._base.checks import require_choice, require_in_range, require
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.contraction import (
     CONSTRAINTS,
-    Target,
     contractive_flow,
     contractive_step,
-    make_multipliers,
+    make_proof,
 )
+from lipschitz_rnn.nn.contraction_search import Target
 from lipschitz_rnn.nn.init import scaled_normal_, uniform_fan_in_
 from lipschitz_rnn.nn.parametrizations import Positive, SymmetricSkew, register_scalar
-from lipschitz_rnn.ops import (
-    TABLEAUX,
-    ButcherTableau,
-    Nonlinearity,
-    lipschitz_field,
-)
+from lipschitz_rnn.ops import TABLEAUX, ButcherTableau, Nonlinearity, lipschitz_field
 from lipschitz_rnn.ops.call import autocast_is_on
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
 from lipschitz_rnn.ops.scan import scan_both
@@ -112,12 +107,16 @@ class UnitOptions:
     def _check_constraint(self, where: str) -> None:
         require_choice(where, "constraint", self.constraint, CONSTRAINTS)
         require_in_range(where, "rate", self.rate, 0)
-        if not self.has_linear or self.gated or "step_size" in self.trainable:
+        steps = self.constraint == "contractive"  # in the flow ε plays no part
+        if not self.has_linear or self.gated or (steps and "step_size" in self.trainable):
+            wanted = ", no gate and a fixed step size" if steps else " and no gate"
             raise ValueError(
-                f"{where}: expected a linear term, no gate and a fixed step size with constraint="
-                f"{self.constraint!r}, got alpha={self.alpha}, gated={self.gated}, trainable="
-                f"{self.trainable}. Only A can damp, and a gate would scale the damping too."
+                f"{where}: expected a linear term{wanted} with constraint={self.constraint!r}, got "
+                f"alpha={self.alpha}, gated={self.gated}, trainable={self.trainable}. "
+                "Only A can damp, and a gate would scale the damping too."
             )
+        if steps:
+            self.target.require_reachable(where)
 
     def describe(self) -> list[str]:
         """``name=value`` for every option that differs from its default."""
@@ -244,10 +243,8 @@ def _body(read: Callable[[str], Tensor], options: UnitOptions) -> tuple[Tensor, 
 def unit_proof(module: nn.Module, suffix: str, options: UnitOptions) -> tuple[Tensor, Tensor]:
     """Metric, (H,), and multipliers, (S, H), by which a constrained unit contracts, in float64."""
     read = _read(module, suffix)
-    square = (2 * read("log_metric").double()).exp()
-    step_size = options.target.step_size
-    times = make_multipliers(read("log_multiplier"), read("weight_hh"), step_size)
-    return square, square * times
+    logs = read("log_metric"), read("log_multiplier")
+    return make_proof(*logs, read("weight_hh"), options.target)
 
 
 def scan_unit(
