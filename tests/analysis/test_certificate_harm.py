@@ -49,6 +49,7 @@ HARM = [
     (["library"], 3, "library: expected a line"),
     (["weights_sha256"], "ab", "expected 64 hexadecimal digits"),
     (["weights_sha256"], "A" * 64, "expected 64 hexadecimal digits"),
+    (["units_sha256"], None, "units_sha256: expected 64 hexadecimal digits"),
     (["units"], [], "expected at least one"),
     (["units"], [1], r"units\[0\]: expected an object, got 1"),
     (["units"], {}, "expected a list"),
@@ -129,7 +130,7 @@ def test_extreme_numbers_are_not_proved(content, write, name, value):
         entry["dtype"] = "float64"
         array = np.full(entry["shape"], value)
         put(entry, array)
-    sign_again(unit)
+    sign_again(content)
     found = verify_certificate(write(content))
     assert not found.holds or (name == "w" and abs(value) < 1)
 
@@ -207,7 +208,7 @@ def judge(path, saved):
         message = str(error)
     else:
         message = found.reason
-        for before, after in zip(saved[1].units, loaded.units, strict=False):
+        for before, after in zip(saved[1].units, loaded.units, strict=True):
             for name in ("a", "w", "step_size", "tableau"):
                 assert np.array_equal(getattr(before.system, name), getattr(after.system, name))
     assert message.isprintable()

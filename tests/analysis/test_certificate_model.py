@@ -90,9 +90,8 @@ def test_times_are_part_of_the_binding(tmp_path):
     model = LipschitzRNN(2, 3, gamma_a=2.0, gamma_w=0.5, step_size=0.1)
     certificate = certify(model, max_dt=3.0)
     path = tmp_path / "c.json"
-    with pytest.raises(ValueError, match="another step size of l0"):
-        save_certificate(certificate, path, model=model)
-    save_certificate(certificate, path, model=model, max_dt=3.0)
+    save_certificate(certificate, path, model=model)
+    assert load_certificate(path).units[0].max_dt == 3.0
     found = verify_certificate(path, model)
     assert found.holds
     assert "times dt up to 3" in found.lines[0]
@@ -102,7 +101,7 @@ def test_unbounded_times_and_gates_are_saved_with_their_reason(tmp_path):
     for options, max_dt, reason in (({}, math.inf, "no bound"), ({"gated": True}, 1.0, "gated")):
         model = LipschitzRNN(2, 3, **options)
         certificate = certify(model, max_dt=max_dt)
-        save_certificate(certificate, tmp_path / "c.json", model=model, max_dt=max_dt)
+        save_certificate(certificate, tmp_path / "c.json", model=model)
         found = verify_certificate(tmp_path / "c.json", model)
         assert not found.holds
         assert reason in found.reason

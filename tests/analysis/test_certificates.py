@@ -9,7 +9,7 @@ import pytest
 import torch
 from contraction import assert_contracts
 
-from lipschitz_rnn.analysis import certify
+from lipschitz_rnn.analysis import certify, find_units
 from lipschitz_rnn.analysis.certificates import UnitCertificate, proves, recheck
 from lipschitz_rnn.analysis.increments import assemble, make_system, quadratic_form
 from lipschitz_rnn.nn import (
@@ -94,6 +94,36 @@ def test_euler_with_times_covers_every_shorter_step():
     assert not too_long.holds
 
 
+@pytest.mark.parametrize(("step_size", "max_dt"), [(0.45, 2.0), (0.9, 1.001), (2.0, 0.45)])
+@pytest.mark.parametrize("substeps", [1, 2])
+def test_the_rate_holds_at_every_shorter_time(step_size, max_dt, substeps):
+    """The longest step nearly forgets everything at once, which a share of it does not."""
+    layer = LipschitzRNN(2, 3, step_size=step_size * substeps, substeps=substeps, dtype=F64)
+    layer.weight_a_l0 = -torch.eye(3, dtype=F64)
+    layer.weight_hh_l0 = 0.05 * torch.eye(3, dtype=F64)
+    found = certify(layer, max_dt=max_dt)
+    assert found.holds
+    assert found.units[0].max_dt == max_dt
+    assert found.contraction < 0.2**substeps
+    generator = torch.Generator().manual_seed(0)
+    for share in (1e-3, 0.1, 0.4, 0.8, 1.0):
+        dt = torch.full((1,), max_dt * share, dtype=F64)
+
+        def step(h, x, dt=dt):
+            with torch.no_grad():
+                return layer(x.expand(1, len(h), 2), h[None], dt=dt)[1][0]
+
+        time = layer.options.step_size * dt.item()
+        assert_contracts(step, 3, generator, found.metric, math.exp(-found.rate * time))
+    assert found.rate > 0.9  # the slowest pull is 0.95: nothing is given away
+
+
+def test_rates_of_extreme_steps_are_numbers():
+    for step in (5e-324, 1e300):
+        unit = replace(claim(-1.0 / step if step > 1 else -1.0, step), max_dt=2.0)
+        assert unit.rate >= 0
+
+
 @pytest.mark.parametrize("cell", [AntisymmetricRNNCell, ResidualRNNCell])
 def test_units_without_a_linear_term_are_answered(cell):
     """Where σ is flat nothing pulls them together, so no answer but no is right."""
@@ -104,8 +134,14 @@ def test_units_without_a_linear_term_are_answered(cell):
 
 
 def test_units_without_matrices_are_refused():
-    with pytest.raises(TypeError, match="expected Lipschitz, residual or antisymmetric units"):
+    wanted = "expected Lipschitz, residual or antisymmetric units"
+    with pytest.raises(TypeError, match=f"^certify: {wanted}, got GRU"):
         certify(make_layer("gru", 2, 3))
+    with pytest.raises(TypeError, match=f"^find_units: {wanted}, got GRU"):
+        find_units(make_layer("gru", 2, 3))
+    hidden = torch.nn.Sequential(layer_of())
+    with pytest.raises(TypeError, match=r"got Sequential.* pass the recurrent layer itself"):
+        certify(hidden)
 
 
 def test_numbers_that_are_not_finite_are_not_certified():

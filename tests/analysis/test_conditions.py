@@ -141,6 +141,13 @@ def test_a_does_not_need_w_to_be_invertible():
     assert check_conditions(-torch.eye(2), torch.zeros(2, 2)).a.holds
 
 
+def test_a_names_what_must_fall_and_no_parameter():
+    """A is as it acts, times α: what γ_A must be raised by is not known here."""
+    reason = check_conditions(-torch.eye(2), 3 * torch.eye(2)).a.reason
+    assert reason == "misses by 2: the largest eigenvalue of sym A must fall by more than that"
+    assert "gamma" not in check_conditions(-torch.eye(2), torch.eye(2)).a.reason
+
+
 @pytest.mark.parametrize("extra", [-1e-9, 1e-9])
 def test_gamma_a_increase_is_where_a_begins_to_hold(extra):
     a, w = torch.randn(5, 5, dtype=torch.float64), torch.randn(5, 5, dtype=torch.float64)

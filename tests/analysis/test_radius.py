@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import parametrize
 
@@ -87,8 +87,7 @@ def test_no_attack_breaks_a_radius(seed, dtype, strength, method, layers, bidire
     options = {"method": method, "num_layers": layers, "bidirectional": bidirectional}
     model = random_model(seed, dtype, **options)
     certificate = certify(model, strength=strength)
-    if not certificate.holds:
-        return
+    assume(certificate.holds)
     x = random_samples(seed, dtype=dtype)
     found = certified_radii(certificate, model, x)
     assert (found.radii > 0).any()
@@ -241,4 +240,6 @@ def test_refusals():
     half = copy.deepcopy(model).bfloat16()
     with pytest.raises(ValueError, match="a model in float32 or float64"):
         certified_radii(certificate, half, x.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(ValueError, match="no autocast"):
+        certified_radii(certificate, model, x)
     assert isinstance(model, SequenceRegressor)

@@ -74,6 +74,32 @@ def test_a_stable_run_is_certified_and_verified(capsys, run):
         assert re.search(r"^certified: proved again for 1 unit \(\d+\.\d s\)$", out, re.MULTILINE)
 
 
+def test_the_flow_of_a_run(capsys, run):
+    folder, path = run
+    code, out, err = call(capsys, "certify", folder, "--continuous")
+    assert (code, err) == (0, "")
+    assert "l0: the flow contracts at rate" in out
+    code, out, _ = call(capsys, "verify", path, "--model", folder)
+    assert code == 0
+    assert re.search(r"l0: certified: rate \S+ \(flow, 6 units, tanh, norm\)", out)
+    options = ["--continuous", "--max-dt", "2"]
+    fails(capsys, "certify", folder, *options, expected="no `max_dt` beside continuous=True")
+
+
+def test_a_certificate_may_have_any_name(capsys, run, tmp_path):
+    folder, _ = run
+    for name in ("proof", "proof.txt", "results.json.bak"):
+        path = tmp_path / name
+        assert call(capsys, "certify", folder, "--output", path)[0] == 0
+        code, out, _ = call(capsys, "verify", path, "--model", folder)
+        assert code == 0
+        assert "certified: proved again for 1 unit" in out
+    named = tmp_path / "results.json"
+    named.mkdir()  # a folder is one of results, and has no cards
+    assert call(capsys, "verify", named) == (0, "", "")
+    fails(capsys, "verify", tmp_path / "absent", expected="No such file")
+
+
 def test_an_unstable_run_is_not_and_says_why(capsys, runs, tmp_path):
     path = tmp_path / "c.json"
     code, out, err = call(capsys, "certify", runs / "wild", "--output", path)
@@ -158,7 +184,9 @@ def test_inputs_with_times_need_a_bound(capsys, run, monkeypatch):
     code, out, _ = call(capsys, "certify", folder)
     assert code == 1
     assert "its times dt have no bound; pass max_dt" in out
+    assert call(capsys, "certify", folder, "--continuous")[0] == 0
     assert call(capsys, "certify", folder, "--max-dt", "1.8")[0] == 0
+    assert load_certificate(path).units[0].max_dt == 1.8
     code, out, _ = call(capsys, "verify", path, "--model", folder)
     assert code == 0
     assert "euler step 0.18 times dt up to 1.8" in out

@@ -1,6 +1,5 @@
 """Certificates as files: saved with what they are about, and checked without the solver."""
 
-import hashlib
 import json
 import math
 import time
@@ -9,16 +8,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lipschitz_rnn import __version__
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.files import read_at_most, replace_file
 from lipschitz_rnn._base.json_fields import fail, read_digest, read_list, read_object, read_text
 from lipschitz_rnn.analysis.certificate_json import StoredUnit, decode_unit, encode_unit
+from lipschitz_rnn.analysis.certificate_model import (
+    Comparison,
+    StoredCertificate,
+    compare,
+    units_digest,
+)
+from lipschitz_rnn.analysis.certificate_model import weights_digest as weights_digest
 from lipschitz_rnn.analysis.certificates import StabilityCertificate, recheck
-from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
 from lipschitz_rnn.ops import EULER
 
 FORMAT, VERSION = "lipschitz-rnn certificate", 1
@@ -51,68 +55,35 @@ class CertificateCheck:
         return ("certified: " if self.holds else "not certified: ") + self.reason
 
 
-@dataclass(frozen=True, eq=False)
-class _Stored:
-    units: tuple[StoredUnit, ...]
-    weights_sha256: str | None
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's state: names, dtypes, shapes and bytes of its tensors, by name.
-
-    Args:
-        model: The model, on any device.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        TypeError: If the state holds something else than tensors.
-    """
-    found = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"weights_digest: expected tensors in the model's state, got {name!r} of "
-                f"{type(value).__name__}."
-            )
-        header = json.dumps([name, str(value.dtype), list(value.shape)])
-        found.update(header.encode() + b"\0")
-        plain = value.detach().cpu().contiguous().reshape(-1)
-        found.update(plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-    return found.hexdigest()
-
-
 def save_certificate(
     certificate: StabilityCertificate,
     path: str | Path,
     *,
     model: nn.Module | None = None,
-    max_dt: float = 1.0,
 ) -> None:
     """Write a certificate to a file, whether it holds or not; the file is whole or absent.
 
     The file has everything that the check needs: every number of A, W, ε, method, metric and
-    multipliers, exactly. A SHA-256 binds it to A, W, ε, method and nonlinearity, and another to
-    all weights of the model. Metric, multipliers and growth are in none: if they are changed, what
-    counts is whether they still prove the claim.
+    multipliers, exactly. A SHA-256 binds it to A, W, ε, method and nonlinearity of each unit,
+    another to the list of units, and another to all weights of the model. Metric, multipliers and
+    growth are in none: if they are changed, what counts is whether they still prove the claim.
 
     Args:
         certificate: As :func:`lipschitz_rnn.analysis.certify` gives it.
         path: The file, ``.json``.
         model: What was certified; None for plain matrices.
-        max_dt: As it was given to ``certify``.
 
     Raises:
         ValueError: If the certificate is not the model's, or too large for a file.
     """
     path = Path(path)
-    units = [encode_unit(unit, float(max_dt)) for unit in certificate.units]
+    units = [encode_unit(unit) for unit in certificate.units]
     content = {
         "format": FORMAT,
         "version": VERSION,
         "library": __version__,
         "weights_sha256": None if model is None else weights_digest(model),
+        "units_sha256": units_digest((unit["name"], unit["sha256"]) for unit in units),
         "units": units,
     }
     data = (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
@@ -122,7 +93,7 @@ def save_certificate(
             f"got {len(data):,}."
         )
     stored = _parse(str(path), data)  # what cannot be read is not written
-    if model is not None and (problem := _differs(stored, model)):
+    if model is not None and (problem := compare("save_certificate", stored, model).problem):
         raise ValueError(f"save_certificate: expected the model that was certified, got {problem}.")
     replace_file(path, data)
 
@@ -137,13 +108,15 @@ def load_certificate(path: str | Path) -> StabilityCertificate:
         The certificate.
 
     Raises:
-        InputError: If the file is not one of :func:`save_certificate`, or A, W, ε, method or
-            nonlinearity are not those of its digest.
+        InputError: If the file is not one of :func:`save_certificate`, or A, W, ε, method,
+            nonlinearity or the list of units are not those of its digests.
     """
     stored = _parse(str(path), read_at_most(Path(path), MAX_BYTES))
     for unit in stored.units:
         if not unit.is_intact:
             raise InputError(f"{path}: {unit.certificate.name}: expected {_CHANGED}.")
+    if not stored.is_complete:
+        raise InputError(f"{path}: expected {_INCOMPLETE}.")
     return StabilityCertificate(tuple(unit.certificate for unit in stored.units))
 
 
@@ -156,11 +129,12 @@ def verify_certificate(path: str | Path, model: nn.Module | None = None) -> Cert
     Args:
         path: The file.
         model: What it should be about: the units' A, W, ε, method and nonlinearity, and all weights
-            must be those of the file, to the last bit.
+            must be those of the file, to the last bit; where a constraint makes A and W of the
+            weights, the file must prove the ones made here.
 
     Returns:
         The answer; ``holds=False`` with the reason if A, W or ε of the file were changed, if they
-        are not the model's, or if the inequality is not proved.
+        are not the model's, if a unit was removed or moved, or if the inequality is not proved.
 
     Raises:
         InputError: If the file is not one of :func:`save_certificate`.
@@ -168,21 +142,24 @@ def verify_certificate(path: str | Path, model: nn.Module | None = None) -> Cert
     """
     began = time.monotonic()
     stored = _parse(str(path), read_at_most(Path(path), MAX_BYTES))
-    problem = "" if model is None else _differs(stored, model)
+    beside = Comparison("") if model is None else compare("verify_certificate", stored, model)
     found = [(unit.certificate.name, _failure(unit)) for unit in stored.units]
     lines = [
         f"{name}: not certified: {failure}" if failure else f"{name}: {_claim(unit)}"
         for (name, failure), unit in zip(found, stored.units, strict=True)
     ]
     failures = [f"{name}: {failure}" for name, failure in found if failure]
-    if problem:
-        failures.insert(0, f"it is of another model: {problem}")
+    if not stored.is_complete:
+        failures.insert(0, f"expected {_INCOMPLETE}")
+    if beside.problem:
+        failures.insert(0, f"it is of another model: {beside.problem}")
     units = "1 unit" if len(lines) == 1 else f"{len(lines)} units"
-    reason = "; ".join(failures) or f"proved again for {units}"
+    reason = "; ".join(failures) or "; ".join([f"proved again for {units}", *beside.notes])
     return CertificateCheck(not failures, reason, tuple(lines), time.monotonic() - began)
 
 
 _CHANGED = "the A, W, step, method and nonlinearity that were certified, got others (SHA-256)"
+_INCOMPLETE = "all units that were certified, in their order, got others (SHA-256)"
 
 
 def _failure(stored: StoredUnit) -> str:
@@ -193,9 +170,9 @@ def _failure(stored: StoredUnit) -> str:
         return f"expected {_CHANGED}"
     if not certificate.holds:
         return certificate.reason
-    if math.isinf(stored.max_dt):
+    if math.isinf(certificate.max_dt):
         return "its times dt have no bound"
-    if stored.max_dt != 1 and system.tableau != EULER:
+    if certificate.max_dt != 1 and system.tableau != EULER:
         return f"its times dt vary, and {system.tableau.name} is certified for one step size alone"
     if order > MAX_ORDER:
         return f"its inequality is of order {order}, and up to {MAX_ORDER} is checked"
@@ -210,46 +187,14 @@ def _claim(stored: StoredUnit) -> str:
     known = f"{system.size} units, {sigma.name}, {certificate.strength}"
     if system.step_size == 0:
         return f"certified: rate {certificate.rate:.4g} (flow, {known})"
-    times = "" if stored.max_dt == 1 else f" times dt up to {stored.max_dt:g}"
+    times = "" if certificate.max_dt == 1 else f" times dt up to {certificate.max_dt:g}"
     return (
         f"certified: rate {certificate.rate:.4g}, factor {certificate.contraction:.6g} an input "
         f"({system.tableau.name} step {system.step_size:g}{times}, {known})"
     )
 
 
-def _differs(stored: _Stored, model: nn.Module) -> str:
-    """What a model has that the file has not; empty if they agree."""
-    units = find_units(model)
-    names = [unit.name for unit in units]
-    if names != [unit.certificate.name for unit in stored.units]:
-        return f"units {', '.join(names)}"
-    for unit, one in zip(units, stored.units, strict=True):
-        if what := _unit_differs(unit, one):
-            return f"another {what} of {unit.name}"
-    if stored.weights_sha256 != weights_digest(model):
-        return "other weights (SHA-256)"
-    return ""
-
-
-def _unit_differs(unit: UnitMatrices, stored: StoredUnit) -> str:
-    certificate, system = stored.certificate, stored.certificate.system
-    a = np.zeros_like(unit.w) if unit.a is None else unit.a
-    dt = stored.max_dt if math.isfinite(stored.max_dt) else 1.0
-    sigma, other = unit.nonlinearity, system.nonlinearity
-    slopes = [(one.name, one.slope_min, one.slope_max) for one in (sigma, other)]
-    agreements = {
-        "A": np.array_equal(a, system.a, equal_nan=True),
-        "W": np.array_equal(unit.w, system.w, equal_nan=True),
-        "step size": unit.step_size * dt / unit.substeps == system.step_size,
-        "number of substeps": unit.substeps == certificate.substeps,
-        "method": unit.tableau == system.tableau,
-        "nonlinearity": slopes[0] == slopes[1],
-        "gate": not (unit.gated and certificate.holds),
-    }
-    return next((name for name, agrees in agreements.items() if not agrees), "")
-
-
-def _parse(where: str, data: bytes) -> _Stored:
+def _parse(where: str, data: bytes) -> StoredCertificate:
     """Read a file's content, every field checked."""
     try:
         content = json.loads(data, parse_constant=_no_constant, object_pairs_hook=_unique)
@@ -262,16 +207,17 @@ def _parse(where: str, data: bytes) -> _Stored:
         fail(where, "a certificate of lipschitz-rnn", content)
     if content.get("version") != VERSION:
         fail(f"{where}: version", f"{VERSION}", content.get("version"))
-    keys = ["format", "version", "library", "weights_sha256", "units"]
+    keys = ["format", "version", "library", "weights_sha256", "units_sha256", "units"]
     table = read_object(where, content, keys)
     read_text(f"{where}: library", table["library"])
     weights = table["weights_sha256"]
     items = read_list(f"{where}: units", table["units"])
     if not items:
         fail(f"{where}: units", "at least one", "none")
-    return _Stored(
+    return StoredCertificate(
         tuple(decode_unit(f"{where}: units[{i}]", item) for i, item in enumerate(items)),
         None if weights is None else read_digest(f"{where}: weights_sha256", weights),
+        read_digest(f"{where}: units_sha256", table["units_sha256"]),
     )
 
 

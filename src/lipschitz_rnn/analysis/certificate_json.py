@@ -39,26 +39,23 @@ class StoredUnit:
 
     Attributes:
         certificate: What it says; nothing of it is proved here.
-        max_dt: Largest time ``dt`` that the step covers; infinite if there is no bound.
         sha256: The digest that the file names.
     """
 
     certificate: UnitCertificate
-    max_dt: float
     sha256: str
 
     @property
     def is_intact(self) -> bool:
         """Whether matrices, step, method and nonlinearity are those of the digest."""
-        return self.sha256 == digest_of(self.certificate, self.max_dt)
+        return self.sha256 == digest_of(self.certificate)
 
 
-def digest_of(certificate: UnitCertificate, max_dt: float) -> str:
+def digest_of(certificate: UnitCertificate) -> str:
     """SHA-256 of what a certificate is about, however the file spells the numbers.
 
     Args:
         certificate: Of a unit.
-        max_dt: As in :class:`StoredUnit`.
 
     Returns:
         64 hexadecimal digits.
@@ -69,7 +66,7 @@ def digest_of(certificate: UnitCertificate, max_dt: float) -> str:
         system.size,
         system.step_size.hex(),
         certificate.substeps,
-        max_dt.hex(),
+        float(certificate.max_dt).hex(),
         [*([x.hex() for x in row] for row in tableau.a_lower)],
         [x.hex() for x in tableau.b],
         sigma.name,
@@ -82,18 +79,17 @@ def digest_of(certificate: UnitCertificate, max_dt: float) -> str:
     return found.hexdigest()
 
 
-def encode_unit(certificate: UnitCertificate, max_dt: float) -> dict[str, Any]:
+def encode_unit(certificate: UnitCertificate) -> dict[str, Any]:
     """A unit's certificate as an object of JSON.
 
     Args:
         certificate: The certificate.
-        max_dt: As in :class:`StoredUnit`.
 
     Returns:
         What :func:`decode_unit` reads.
     """
     system, sigma = certificate.system, certificate.system.nonlinearity
-    metric = certificate.metric
+    metric, max_dt = certificate.metric, float(certificate.max_dt)
     return {
         "name": certificate.name,
         "holds": certificate.holds,
@@ -116,7 +112,7 @@ def encode_unit(certificate: UnitCertificate, max_dt: float) -> dict[str, Any]:
         "w": _encode(system.w, _narrowest(system.w)),
         "metric": None if metric is None else _encode(metric, "float64"),
         "multipliers": [_encode(one, "float64") for one in certificate.multipliers],
-        "sha256": digest_of(certificate, max_dt),
+        "sha256": digest_of(certificate),
     }
 
 
@@ -154,6 +150,9 @@ def decode_unit(where: str, value: object) -> StoredUnit:
     if strength not in _STRENGTHS:
         fail(f"{where}.strength", f"one of {', '.join(_STRENGTHS)}", strength)
     system = _decode_system(where, table)
+    dt = read_optional_number(f"{where}.max_dt", table["max_dt"])
+    if dt is not None and not dt > 0:
+        fail(f"{where}.max_dt", "a number above 0", dt)
     certificate = UnitCertificate(
         read_text(f"{where}.name", table["name"]),
         holds,
@@ -164,16 +163,10 @@ def decode_unit(where: str, value: object) -> StoredUnit:
         read_integer(f"{where}.substeps", table["substeps"], 10**6),
         *_decode_proof(where, table, system),
         read_number(f"{where}.seconds", table["seconds"], 0),
+        math.inf if dt is None else dt,
     )
     _require_complete(where, table, certificate)
-    dt = read_optional_number(f"{where}.max_dt", table["max_dt"])
-    if dt is not None and not dt > 0:
-        fail(f"{where}.max_dt", "a number above 0", dt)
-    return StoredUnit(
-        certificate,
-        math.inf if dt is None else dt,
-        read_digest(f"{where}.sha256", table["sha256"]),
-    )
+    return StoredUnit(certificate, read_digest(f"{where}.sha256", table["sha256"]))
 
 
 def _require_complete(where: str, table: dict[str, Any], certificate: UnitCertificate) -> None:

@@ -38,6 +38,8 @@ class UnitCertificate:
         metric: P, (N,) if diagonal, else (N, N); None if there is none.
         multipliers: T_i of every stage, (N,) each.
         seconds: What the search and the proof took.
+        max_dt: The longest time ``dt`` of an input that it covers, where times vary; the step of
+            the system is that of the longest. With 1 every input is held for one unit of time.
     """
 
     name: str
@@ -50,10 +52,11 @@ class UnitCertificate:
     metric: np.ndarray | None = None
     multipliers: tuple[np.ndarray, ...] = ()
     seconds: float = 0.0
+    max_dt: float = 1.0
 
     @property
     def contraction_of_step(self) -> float | None:
-        """ρ of one integrator step, rounded up; None if not proved, or in continuous time."""
+        """ρ of the longest integrator step, rounded up; None if not proved, or of a flow."""
         if not self.holds or self.growth is None or self.system.step_size == 0:
             return None
         # exact first: 1 + ε g may be far smaller than the rounding error of ε g
@@ -64,19 +67,29 @@ class UnitCertificate:
 
     @property
     def contraction(self) -> float | None:
-        """ρ of one input, below 1: the P-norm of a difference shrinks to it; None if not proved."""
+        """ρ of one input, below 1: the P-norm of a difference shrinks to it; None if not proved.
+
+        Where times vary it is that of the longest; for a share s of it, only 1 - s (1 - ρ).
+        """
         step = self.contraction_of_step
         return None if step is None else min(step**self.substeps * (1 + 1e-14), 1.0)
 
     @property
     def rate(self) -> float | None:
-        """μ per unit of time: differences shrink as exp(-μ t) in the P-norm; None if not proved."""
+        """μ per unit of time: differences shrink as exp(-μ t) in the P-norm; None if not proved.
+
+        Where times vary, a share s of the longest Euler step contracts by 1 - s (1 - ρ) and not by
+        ρ^s; but that is at most exp(-s (1 - ρ)), so μ is (1 - ρ) / ε, rounded down.
+        """
         if not self.holds or self.growth is None:
             return None
         if self.system.step_size == 0:
             return -self.growth / 2
         step = self.contraction_of_step
-        if not step:
+        assert step is not None
+        if self.max_dt != 1:
+            return (1 - step) / self.system.step_size * (1 - 2.0**-51)
+        if step == 0:
             return math.inf
         return -math.log(step) / self.system.step_size * (1 - 1e-12)
 
@@ -155,6 +168,9 @@ def proves(
     """
     arrays = (system.a, system.w, metric, *multipliers)
     if not all(np.isfinite(array).all() for array in arrays) or not math.isfinite(growth):
+        return False
+    sizes = [metric.shape[0], *(len(multiplier) for multiplier in multipliers)]
+    if sizes != [system.size] * (1 + system.stages):
         return False
     if any((multiplier < 0).any() for multiplier in multipliers):
         return False

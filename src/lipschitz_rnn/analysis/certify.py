@@ -1,39 +1,25 @@
 """Ask whether a unit is stable, and get an answer that is proved."""
 
 import dataclasses
+import decimal
 import math
 import time
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_choice, require_in_range, require_square
-from lipschitz_rnn.analysis.certificates import (
-    StabilityCertificate,
-    UnitCertificate,
-    proves,
-    refuse,
-)
+from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertificate, refuse
 from lipschitz_rnn.analysis.conditions import check_conditions
-from lipschitz_rnn.analysis.growth import (
-    STRENGTHS,
-    Candidate,
-    evaluate_growth,
-    search,
-    search_norm,
-)
+from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, evaluate_growth
 from lipschitz_rnn.analysis.increments import System, make_system
-from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
+from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
+from lipschitz_rnn.analysis.search import Report, describe, prove
+from lipschitz_rnn.analysis.search import certify_system as certify_system
 from lipschitz_rnn.ops import EULER, ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
 from lipschitz_rnn.ops.tableau import as_tableau
-
-AUTO_FULL = {1: 64, 2: 32}
-"""Largest N for which ``strength="auto"`` goes on to a full metric, by number of stages."""
-
-Report = Callable[[str], None]
 
 
 def certify(
@@ -41,10 +27,11 @@ def certify(
     w: Tensor | np.ndarray | None = None,
     *,
     step_size: float | None = None,
-    method: str | ButcherTableau = "euler",
-    nonlinearity: str | Nonlinearity = "tanh",
+    method: str | ButcherTableau | None = None,
+    nonlinearity: str | Nonlinearity | None = None,
     strength: str = "auto",
     max_dt: float = 1.0,
+    continuous: bool = False,
     seconds: float = math.inf,
     report: Report | None = None,
 ) -> StabilityCertificate:
@@ -71,15 +58,18 @@ def certify(
             (N, N), or None for no linear term.
         w: W, (N, N), beside a matrix A.
         step_size: ε, beside a matrix A; None asks about continuous time.
-        method: Of the step, beside a matrix A.
-        nonlinearity: σ, beside a matrix A.
+        method: Of the step, beside a matrix A; Euler's if None.
+        nonlinearity: σ, beside a matrix A; tanh if None.
         strength: ``"norm"``, ``"diagonal"`` or ``"full"``, each searching for the fastest rate; or
-            ``"auto"``: what a unit with ``constraint="contractive"`` was built on, or else the
-            weakest that certifies, with a full metric up to N = 64 for one stage
-            and 32 for two.
+            ``"auto"``: the weakest that certifies, with a full metric up to N = 64 for one stage,
+            32 for two and 16 for more. All begin with what a unit with
+            ``constraint="contractive"`` was built on.
         max_dt: For a layer that gets times ``dt``: the largest of them. With the Euler method a
             certificate for ε·max_dt covers every shorter step too; other methods are certified for
-            one step size alone. Infinity is never certified.
+            one step size alone. Infinity is never certified. With 1, every input is held for one
+            unit of time.
+        continuous: Ask about the differential equation of each unit of a layer, not the step that
+            is run.
         seconds: Time for each search; the best so far is used.
         report: Takes a line of progress.
 
@@ -106,16 +96,38 @@ def certify(
     require_choice("certify", "strength", strength, ("auto", *STRENGTHS))
     if not max_dt > 0:
         raise ValueError(f"certify: expected `max_dt` above 0, got {max_dt}.")
-    if isinstance(model_or_a, nn.Module):
-        units = find_units(model_or_a)
-        parts = [
-            _certify_unit(unit, strength, max_dt=max_dt, seconds=seconds, report=report)
-            for unit in units
-        ]
-        return StabilityCertificate(tuple(parts))
-    system = _system_of(model_or_a, w, step_size, method, nonlinearity)
-    found = certify_system(system, strength, seconds=seconds, report=report)
-    return StabilityCertificate((found,))
+    if not isinstance(model_or_a, nn.Module):
+        _require_unset("a layer", max_dt=None if max_dt == 1 else max_dt, continuous=continuous)
+        system = _system_of(model_or_a, w, step_size, method or "euler", nonlinearity or "tanh")
+        return StabilityCertificate(
+            (certify_system(system, strength, seconds=seconds, report=report),)
+        )
+    _require_unset("matrices", w=w, step_size=step_size, method=method, nonlinearity=nonlinearity)
+    if continuous and max_dt != 1:
+        raise ValueError(
+            f"certify: expected no `max_dt` beside continuous=True, got {max_dt}. The differential "
+            "equation knows no steps; leave it out."
+        )
+    found = [
+        _certify_unit(unit, strength, max_dt, continuous, seconds=seconds, report=report)
+        for unit in find_units(model_or_a, where="certify")
+    ]
+    return StabilityCertificate(tuple(found))
+
+
+def _require_unset(what: str, **options: object) -> None:
+    """Of arguments that would be ignored, because they are about the other kind of question."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            remedy = (
+                "A layer brings its own; build it with what you ask about, or pass its matrices."
+                if what == "matrices"
+                else "Pass the layer itself, or leave it out."
+            )
+            raise ValueError(
+                f"certify: expected `{name}` beside {what} alone, got it beside "
+                f"{'a layer' if what == 'matrices' else 'matrices'}. {remedy}"
+            )
 
 
 def _system_of(
@@ -149,19 +161,42 @@ def _system_of(
 
 
 def _certify_unit(
-    unit: UnitMatrices, strength: str, *, max_dt: float, seconds: float, report: Report | None
+    unit: UnitMatrices,
+    strength: str,
+    max_dt: float,
+    continuous: bool,
+    *,
+    seconds: float,
+    report: Report | None,
 ) -> UnitCertificate:
-    step = unit.step_size * (max_dt if math.isfinite(max_dt) else 1.0) / unit.substeps
-    system = make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
-    reason = _outside(unit, max_dt)
-    if reason:
-        return refuse(unit.name, system, reason)
-    found = None
-    if strength == "auto" and unit.proof is not None:
-        found = _prove_construction(system, unit.proof)
-    if found is None or not found.holds:
-        found = certify_system(system, strength, seconds=seconds, report=report)
-    return dataclasses.replace(found, name=unit.name, substeps=unit.substeps)
+    system = system_of_unit(unit, max_dt, continuous=continuous)
+    if reason := _outside(unit, max_dt):
+        found = refuse(unit.name, system, reason)
+    else:
+        start = _construction(system, unit)
+        found = certify_system(system, strength, start=start, seconds=seconds, report=report)
+    return _named(found, unit, max_dt)
+
+
+def _named(found: UnitCertificate, unit: UnitMatrices, max_dt: float = 1.0) -> UnitCertificate:
+    """What was found of a system, as said of a unit."""
+    substeps = 1 if found.system.step_size == 0 else unit.substeps
+    found = dataclasses.replace(found, name=unit.name, substeps=substeps, max_dt=max_dt)
+    reason = describe(found) if found.holds else found.reason + _damping_needed(found, unit)
+    return dataclasses.replace(found, reason=reason)
+
+
+def _damping_needed(found: UnitCertificate, unit: UnitMatrices) -> str:
+    """The γ_A that would satisfy condition (a), where it is known what it does."""
+    if found.strength == "none" or unit.gamma_a is None or not unit.alpha > 0:
+        return ""
+    a, w = torch.from_numpy(found.system.a), torch.from_numpy(found.system.w)
+    condition = check_conditions(a, w, nonlinearity=unit.nonlinearity).a
+    if condition.holds:
+        return ""
+    needed = unit.gamma_a + condition.quantities["gamma_a_increase"] / unit.alpha
+    rounded = decimal.Context(prec=3, rounding=decimal.ROUND_CEILING).create_decimal(needed)
+    return f"; gamma_a above {float(rounded):g} would satisfy (a)"
 
 
 def certify_construction(unit: UnitMatrices) -> UnitCertificate:
@@ -180,20 +215,25 @@ def certify_construction(unit: UnitMatrices) -> UnitCertificate:
         raise ValueError(
             "certify_construction: expected a unit with constraint='contractive', got one without."
         )
-    step = unit.step_size / unit.substeps
-    system = make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
-    found = _prove_construction(system, unit.proof)
-    return dataclasses.replace(found, name=unit.name, substeps=unit.substeps)
-
-
-def _prove_construction(system: System, proof: tuple[np.ndarray, np.ndarray]) -> UnitCertificate:
     began = time.monotonic()
-    metric, multipliers = proof[0], tuple(proof[1])
-    if not all(np.isfinite(array).all() for array in (system.a, system.w, metric, *multipliers)):
-        return refuse("l0", system, "a matrix has an entry that is not finite")
-    growth = evaluate_growth(system, metric, multipliers)
-    found = _prove(system, Candidate(growth, metric, multipliers), "construction")
-    return dataclasses.replace(found, seconds=time.monotonic() - began)
+    system = system_of_unit(unit)
+    start = _construction(system, unit)
+    if start is None:
+        found = refuse(unit.name, system, "a matrix has an entry that is not finite")
+    else:
+        found = prove(system, start, "construction")
+    return _named(dataclasses.replace(found, seconds=time.monotonic() - began), unit)
+
+
+def _construction(system: System, unit: UnitMatrices) -> Candidate | None:
+    """What a unit was built on; None if it was not, or not for so many stages."""
+    if unit.proof is None:
+        return None
+    metric, multipliers = unit.proof[0], tuple(unit.proof[1])
+    arrays = (system.a, system.w, metric, *multipliers)
+    if len(multipliers) != system.stages or not all(np.isfinite(x).all() for x in arrays):
+        return None
+    return Candidate(evaluate_growth(system, metric, multipliers), metric, multipliers)
 
 
 def _outside(unit: UnitMatrices, max_dt: float) -> str:
@@ -208,91 +248,3 @@ def _outside(unit: UnitMatrices, max_dt: float) -> str:
             "shorter ones; only Euler's does"
         )
     return ""
-
-
-def certify_system(
-    system: System, strength: str = "auto", *, seconds: float = math.inf, report: Report | None
-) -> UnitCertificate:
-    """Certify plain matrices; see :func:`certify`.
-
-    Args:
-        system: The system.
-        strength: As there.
-        seconds: Time for each search.
-        report: Takes a line of progress.
-
-    Returns:
-        The certificate.
-    """
-    began = time.monotonic()
-    if not (np.isfinite(system.a).all() and np.isfinite(system.w).all()):
-        return refuse("l0", system, "a matrix has an entry that is not finite")
-    candidate, best = None, None
-    for level in _levels(system, strength):
-        if report is not None:
-            report(f"{level}: searching")
-        candidate = _search(system, candidate, level, seconds)
-        answer = _prove(system, candidate, level)
-        if best is None or answer.holds or not best.holds:
-            best = answer  # a stronger search whose proof fails takes nothing back
-        if best.holds and strength == "auto":
-            break
-    assert best is not None
-    return dataclasses.replace(best, seconds=time.monotonic() - began)
-
-
-def _levels(system: System, strength: str) -> Sequence[str]:
-    if strength != "auto":
-        return STRENGTHS[: STRENGTHS.index(strength) + 1]
-    affordable = system.size <= AUTO_FULL.get(system.stages, 16)
-    return STRENGTHS if affordable else STRENGTHS[:-1]
-
-
-def _search(system: System, start: Candidate | None, level: str, seconds: float) -> Candidate:
-    if start is None:
-        return search_norm(system)
-    return search(system, start, level, seconds=seconds)
-
-
-def _prove(system: System, candidate: Candidate, level: str) -> UnitCertificate:
-    """Look for the smallest growth that the candidate proves; the search's own is not trusted."""
-    found = candidate.growth
-    if not found < 0:
-        return refuse(
-            "l0", system, _missed(system, found, level), strength=level, growth=_finite(found)
-        )
-    for slack in (1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 0.1, 0.5):
-        growth = found * (1 - slack)
-        if proves(system, growth, candidate.metric, candidate.multipliers):
-            return _accepted(system, candidate, level, growth)
-    reason = (
-        f"strength {level!r} finds growth {found:.3g} per unit of time, too close to 0 to prove "
-        "against rounding"
-    )
-    return refuse("l0", system, reason, strength=level, growth=found)
-
-
-def _accepted(system: System, candidate: Candidate, level: str, growth: float) -> UnitCertificate:
-    certificate = UnitCertificate(
-        "l0", True, "", growth, level, system, 1, candidate.metric, candidate.multipliers
-    )
-    what = "flow" if system.step_size == 0 else f"{system.tableau.name} step"
-    reason = f"the {what} contracts at rate {certificate.rate:.4g} per unit of time ({level})"
-    return dataclasses.replace(certificate, reason=reason)
-
-
-def _missed(system: System, growth: float, level: str) -> str:
-    text = (
-        f"strength {level!r} finds growth {growth:+.3g} per unit of time, and below 0 is needed"
-        if math.isfinite(growth)
-        else f"strength {level!r} finds no growth at all"
-    )
-    condition = check_conditions(
-        torch.from_numpy(system.a), torch.from_numpy(system.w), nonlinearity=system.nonlinearity
-    ).a
-    about = "" if system.step_size == 0 else ", about the flow alone,"
-    return f"{text}; condition (a){about} {condition.reason}"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

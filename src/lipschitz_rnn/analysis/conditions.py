@@ -107,8 +107,9 @@ def check_conditions(
         nonlinearity: σ, by name or as an object.
 
     Returns:
-        The three conditions. Under (a), ``gamma_a_increase`` is 0, or the number that γ_A must be
-        raised by *more* than for (a) to hold, everything else being equal.
+        The three conditions. Under (a), ``gamma_a_increase`` is 0, or the number that the largest
+        eigenvalue of sym A must fall by *more* than for (a) to hold, everything else being equal:
+        what γ_A must be raised by where α is 1, and α times that where it is not.
 
     Raises:
         TypeError: If a matrix is not a floating-point tensor.
@@ -143,9 +144,11 @@ def _damping(a: Tensor, w: Tensor, sigma: Nonlinearity) -> Condition:
     if holds:
         reason = f"holds with {margin:.3g} to spare, which is the rate of contraction"
     elif margin == 0:
-        reason = "the sum is 0; any increase of gamma_a satisfies it"
+        reason = "the sum is 0; the largest eigenvalue of sym A must fall"
     else:
-        reason = f"misses by {needed:.3g}; gamma_a larger by more than that satisfies it"
+        reason = (
+            f"misses by {needed:.3g}: the largest eigenvalue of sym A must fall by more than that"
+        )
     return Condition(
         "a",
         "lambda_max(sym A) + L sigma_max(W) < 0",

@@ -1,13 +1,17 @@
 """The units inside a model, as the plain matrices that a stability analysis is about."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
+from lipschitz_rnn.analysis.increments import System, make_system
 from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, RecurrentLayer
+from lipschitz_rnn.nn.parametrizations import SymmetricSkew
 from lipschitz_rnn.nn.unit import UnitOptions, unit_proof, unit_weights
 from lipschitz_rnn.nn.units.scanned import ScanCell
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
@@ -32,6 +36,10 @@ class UnitMatrices:
         nonlinearity: σ.
         gated: Whether a gate multiplies the right-hand side.
         proof: Metric, (H,), and multipliers, (S, H), of a unit that contracts by construction.
+        constrained: Whether a constraint makes A and W anew from the weights.
+        alpha: α, which A is already multiplied by.
+        gamma_a: γ_A that damps A, if raising it by x takes α x from every eigenvalue of α A; or
+            None.
     """
 
     name: str
@@ -46,14 +54,35 @@ class UnitMatrices:
     nonlinearity: Nonlinearity
     gated: bool
     proof: tuple[np.ndarray, np.ndarray] | None = None
+    constrained: bool = False
+    alpha: float = 1.0
+    gamma_a: float | None = None
 
 
-def find_units(model: nn.Module) -> list[UnitMatrices]:
+def system_of_unit(unit: UnitMatrices, max_dt: float = 1.0, *, continuous: bool = False) -> System:
+    """What a certificate of a unit is about.
+
+    Args:
+        unit: The unit.
+        max_dt: Longest time ``dt`` of an input; taken as 1 if it is infinite.
+        continuous: The differential equation, not the step that is run.
+
+    Returns:
+        The system of the longest integrator step, or of the flow.
+    """
+    if continuous:
+        return make_system(unit.a, unit.w, None, nonlinearity=unit.nonlinearity)
+    step = unit.step_size * (max_dt if math.isfinite(max_dt) else 1.0) / unit.substeps
+    return make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
+
+
+def find_units(model: nn.Module, *, where: str = "find_units") -> list[UnitMatrices]:
     """The units of a model, from the input on.
 
     Args:
         model: A :class:`LipschitzRNN`, a cell that is an ODE of one state, a
             :class:`RecurrentLayer` of such cells, or a model with one of them as ``rnn``.
+        where: Who asks, in error messages.
 
     Returns:
         One entry for each layer and direction.
@@ -64,38 +93,41 @@ def find_units(model: nn.Module) -> list[UnitMatrices]:
     layer = getattr(model, "rnn", model)
     if isinstance(layer, LipschitzRNN):
         return [
-            _of_module(layer, f"l{i}{end}", i, f"_l{i}{end}", layer.options)
+            _of_module(where, layer, f"l{i}{end}", i, f"_l{i}{end}", layer.options)
             for i in range(layer.num_layers)
             for end in ("", "_reverse")[: layer.num_directions]
         ]
-    return list(_of_cells(layer))
+    return list(_of_cells(where, layer))
 
 
-def _of_cells(layer: nn.Module) -> Iterator[UnitMatrices]:
+def _of_cells(where: str, layer: nn.Module) -> Iterator[UnitMatrices]:
     directions = layer.num_directions if isinstance(layer, RecurrentLayer) else 1
     cells = layer.cells if isinstance(layer, RecurrentLayer) else [layer]
     for index, cell in enumerate(cells):
         number, reverse = divmod(index, directions)
         name = f"l{number}{'_reverse' if reverse else ''}"
         if isinstance(cell, LipschitzRNNCell):
-            yield _of_module(cell, name, number, "", cell.options)
+            yield _of_module(where, cell, name, number, "", cell.options)
         elif isinstance(cell, ScanCell):
-            yield _of_module(cell, name, number, "", cell._unit)
+            yield _of_module(where, cell, name, number, "", cell._unit)
         else:
             raise TypeError(
-                "certify: expected Lipschitz, residual or antisymmetric units, got "
-                f"{type(cell).__name__}. Other units have no matrices A and W to speak of."
+                f"{where}: expected Lipschitz, residual or antisymmetric units, got "
+                f"{type(cell).__name__}. If it holds a recurrent layer of such units, pass the "
+                "recurrent layer itself; other units have no matrices A and W to speak of."
             )
 
 
 def _of_module(
-    module: nn.Module, name: str, layer: int, suffix: str, options: UnitOptions
+    where: str, module: nn.Module, name: str, layer: int, suffix: str, options: UnitOptions
 ) -> UnitMatrices:
     with torch.no_grad():
         a, w, u, b = unit_weights(module, suffix, options)[:4]
-        step = options.step_size
+        step, alpha = options.step_size, options.alpha
         if "step_size" in options.trainable:
             step = float(getattr(module, "step_size" + suffix))
+        if "alpha" in options.trainable:
+            alpha = float(getattr(module, "alpha" + suffix))
         proof = None
         if options.constraint == "contractive":
             metric, multipliers = unit_proof(module, suffix, options)
@@ -109,11 +141,24 @@ def _of_module(
         None if b is None else _array(b),
         step,
         options.substeps,
-        as_tableau("certify", options.method),
-        as_nonlinearity("certify", options.nonlinearity),
+        as_tableau(where, options.method),
+        as_nonlinearity(where, options.nonlinearity),
         options.gated,
         proof,
+        options.constraint is not None,
+        alpha,
+        None if options.constraint is not None else _damping(module, "weight_a" + suffix),
     )
+
+
+def _damping(module: nn.Module, name: str) -> float | None:
+    """γ of a matrix that is made from a free one by :class:`SymmetricSkew` and nothing else."""
+    if not parametrize.is_parametrized(module, name):
+        return None
+    parametrizations: nn.ModuleDict = module.parametrizations  # type: ignore[assignment]
+    chain: nn.ModuleList = parametrizations[name]  # type: ignore[assignment]
+    scheme = chain[0]
+    return float(scheme.gamma) if len(chain) == 1 and isinstance(scheme, SymmetricSkew) else None
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -33,6 +33,7 @@ from lipschitz_rnn.analysis.norms import geometric_sum, together, up
 from lipschitz_rnn.analysis.responses import UnitResponse, unit_responses
 from lipschitz_rnn.analysis.rounding import DTYPES, gamma, rounding_bound
 from lipschitz_rnn.linalg.balls import UNIT
+from lipschitz_rnn.ops.call import autocast_is_on
 
 LARGEST = 1e6
 """Radii are not followed beyond this: rounding is bounded for bounded inputs only."""
@@ -144,7 +145,7 @@ def certified_radii(
 
     Raises:
         ValueError: If the certificate does not hold or is not of this model, the model is of
-            another form or computes in lower precision, or shapes do not fit.
+            another form or computes in lower precision, autocast is on, or shapes do not fit.
     """
     where = "certified_radii"
     head = _classifier_head(where, model, input)
@@ -182,6 +183,11 @@ def _classifier_head(where: str, model: nn.Module, input: Tensor) -> nn.Linear:
         raise ValueError(
             f"{where}: expected a model in float32 or float64 and products at the precision "
             f"'highest', got {head.weight.dtype} and '{torch.get_float32_matmul_precision()}'."
+        )
+    if autocast_is_on(head.weight.device):
+        raise ValueError(
+            f"{where}: expected no autocast, got one for {head.weight.device.type}. It computes in "
+            "lower precision; call this outside of it."
         )
     return head
 

@@ -133,7 +133,7 @@ def stability_report(model: nn.Module, *, max_dt: float = 1.0) -> StabilityRepor
         ValueError: If a weight is not finite, or ``max_dt`` not a positive number.
 
     Examples:
-        >>> report = stability_report(LipschitzRNN(1, 8, gamma=2.0))
+        >>> report = stability_report(LipschitzRNN(1, 8, gamma_a=2.0))
         >>> unit = report.units[0]
         >>> unit.conditions.a.holds, unit.certificate.holds, unit.a.spectral_abscissa < -1.5
         (True, True, True)

@@ -25,15 +25,15 @@ Note [Gain of a certified unit]
     The same two brackets with h' = 0 bound the state itself: ‖h_t‖_P ≤ ρ ‖h_{t-1}‖_P + ‖F(0, x)‖_P.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
 
-from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertificate
-from lipschitz_rnn.analysis.increments import make_system
-from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
+from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertificate, recheck
+from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
 from lipschitz_rnn.analysis.norms import Metric, UnitNorms, geometric_sum, product, up
 from lipschitz_rnn.analysis.rounding import nonlinearity_bounds
 
@@ -130,17 +130,24 @@ def _check_matches(where: str, certificate: UnitCertificate, unit: UnitMatrices)
             f"{where}: expected a certificate that holds, got one that does not for "
             f"{unit.name}: {certificate.reason}."
         )
-    system = certificate.system
-    step = unit.step_size / unit.substeps
-    same = make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
+    system, same = certificate.system, system_of_unit(unit)
     fits = certificate.substeps == unit.substeps and (
-        (system.step_size, system.tableau, system.nonlinearity)
-        == (same.step_size, same.tableau, same.nonlinearity)
+        (system.step_size, system.tableau, system.nonlinearity, system.size)
+        == (same.step_size, same.tableau, same.nonlinearity, same.size)
     )
-    if not (fits and np.array_equal(system.a, same.a) and np.array_equal(system.w, same.w)):
+    equal = np.array_equal(system.a, same.a) and np.array_equal(system.w, same.w)
+    if not fits or not (equal or unit.constrained):
         raise ValueError(
             f"{where}: expected a certificate of this model's step, got one of other matrices, "
             f"step size or method for {unit.name}. Use certify(model), with max_dt at 1."
+        )
+    # a file may say anything; and what a constraint makes anew may differ in the last bits
+    with np.errstate(all="ignore"):  # what overflows is not proved
+        proved = recheck(dataclasses.replace(certificate, system=same))
+    if unit.gated or not proved:
+        raise ValueError(
+            f"{where}: expected a certificate whose numbers prove what it says of this model, got "
+            f"one that does not for {unit.name}. Use certify(model)."
         )
 
 
@@ -168,9 +175,16 @@ def unit_responses(
         A list for each layer.
 
     Raises:
-        ValueError: If the certificate does not hold, or is about other numbers.
+        ValueError: If the certificate does not hold, is about other numbers or is not proved by its
+            own, or the layer drops outputs in training mode.
     """
-    units = find_units(model)
+    layer = getattr(model, "rnn", model)
+    if layer.training and getattr(layer, "dropout", 0):
+        raise ValueError(
+            f"{where}: expected a layer without dropout, got dropout in training mode; call "
+            "model.eval()."
+        )
+    units = find_units(model, where=where)
     if len(units) != len(certificate.units):
         raise ValueError(
             f"{where}: expected a certificate of {len(units)} unit(s), got {len(certificate.units)}"

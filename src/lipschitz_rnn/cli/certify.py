@@ -40,6 +40,9 @@ def certify(
         float | None,
         typer.Option(help="Largest time dt of an input, where inputs have times.", metavar="X"),
     ] = None,
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="Of the differential equation, not of the step.")
+    ] = False,
     weights: WeightsChoice = Weights.best,
     output: Annotated[
         Path | None, typer.Option(help="The certificate; RUN/certificate.json by default.")
@@ -55,12 +58,19 @@ def certify(
 
     trained = load_trained(run, weights.value)
     if max_dt is None:  # of times that are not told, nothing is known
-        max_dt = math.inf if trained.config.data.name in TIMED else 1.0
+        timed = trained.config.data.name in TIMED and not continuous
+        max_dt = math.inf if timed else 1.0
     report = warn if sys.stderr.isatty() else None
     path = run / "certificate.json" if output is None else output
     try:
-        found = certify_model(trained.model, strength=strength.value, max_dt=max_dt, report=report)
-        save_certificate(found, path, model=trained.model, max_dt=max_dt)
+        found = certify_model(
+            trained.model,
+            strength=strength.value,
+            max_dt=max_dt,
+            continuous=continuous,
+            report=report,
+        )
+        save_certificate(found, path, model=trained.model)
     except (TypeError, ValueError) as error:
         raise InputError(f"{run}: {error}") from None
     if as_json:

@@ -10,7 +10,7 @@ from lipschitz_rnn.cli.options import DataDir, Weights, WeightsChoice
 
 
 @app.command(
-    epilog="Of a file CERT.json the proof is done again, without the search; with --model it must "
+    epilog="Of a file CERT the proof is done again, without the search; with --model it must "
     "be of those weights. Exit code 0 if it holds, 1 if not, and 2 if it is no certificate."
 )
 def verify(
@@ -27,10 +27,10 @@ def verify(
     """Evaluate every model under RESULTS again, or prove a certificate again."""
     from lipschitz_rnn._base.errors import InputError
 
-    if target.suffix == ".json":
+    if not target.is_dir():  # a file, whatever its name, or nothing, which reading it says
         _check(target, model, weights.value)
     elif model is not None:
-        raise InputError(f"--model: expected a certificate beside it, a .json file, got {target}.")
+        raise InputError(f"--model: expected a certificate beside it, a file, got {target}.")
     else:
         _evaluate(target, data_dir)
 

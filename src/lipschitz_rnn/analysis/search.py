@@ -1,0 +1,151 @@
+"""The search for a proof that a system contracts, from weak to strong, and the proof."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from lipschitz_rnn.analysis.certificates import UnitCertificate, proves, refuse
+from lipschitz_rnn.analysis.conditions import check_conditions
+from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, search, search_norm
+from lipschitz_rnn.analysis.increments import System
+
+AUTO_FULL = {1: 64, 2: 32}
+"""Largest N for which ``strength="auto"`` goes on to a full metric, by number of stages."""
+
+AUTO_FULL_MANY = 16
+"""The same for methods of more stages."""
+
+Report = Callable[[str], None]
+
+
+def certify_system(
+    system: System,
+    strength: str = "auto",
+    *,
+    start: Candidate | None = None,
+    seconds: float = math.inf,
+    report: Report | None,
+) -> UnitCertificate:
+    """Certify plain matrices; see :func:`certify`.
+
+    Args:
+        system: The system.
+        strength: As there.
+        start: What the system was built on, which every strength begins with.
+        seconds: Time for each search.
+        report: Takes a line of progress.
+
+    Returns:
+        The certificate.
+    """
+    began = time.monotonic()
+    if not (np.isfinite(system.a).all() and np.isfinite(system.w).all()):
+        return refuse("l0", system, "a matrix has an entry that is not finite")
+    candidate, best = start, None
+    if start is not None:
+        best = prove(system, start, "construction")
+    for level in _levels(system, strength):
+        if best is not None and best.holds and strength == "auto":
+            break
+        if report is not None:
+            report(f"{level}: searching")
+        candidate = _search(system, candidate, level, seconds)
+        best = _better(best, prove(system, candidate, level))
+    assert best is not None
+    return dataclasses.replace(best, seconds=time.monotonic() - began)
+
+
+def _better(best: UnitCertificate | None, answer: UnitCertificate) -> UnitCertificate:
+    """The faster of what is proved: a stronger search whose proof fails takes nothing back."""
+    if best is None or not best.holds:
+        return answer
+    assert best.growth is not None
+    faster = answer.holds and answer.growth is not None and answer.growth < best.growth
+    return answer if faster else best
+
+
+def _levels(system: System, strength: str) -> Sequence[str]:
+    if strength != "auto":
+        return STRENGTHS[: STRENGTHS.index(strength) + 1]
+    affordable = system.size <= AUTO_FULL.get(system.stages, AUTO_FULL_MANY)
+    return STRENGTHS if affordable else STRENGTHS[:-1]
+
+
+def _search(system: System, start: Candidate | None, level: str, seconds: float) -> Candidate:
+    if level == "norm":
+        found = search_norm(system)
+        return found if start is None or found.growth < start.growth else start
+    assert start is not None  # every other strength follows that one
+    return search(system, start, level, seconds=seconds)
+
+
+def prove(system: System, candidate: Candidate, level: str) -> UnitCertificate:
+    """Look for the smallest growth that a candidate proves; the search's own is not trusted.
+
+    Args:
+        system: The system.
+        candidate: Metric, multipliers and the growth that is expected of them.
+        level: The strength that found it.
+
+    Returns:
+        The certificate.
+    """
+    found = candidate.growth
+    if not found < 0:
+        return refuse(
+            "l0", system, _missed(system, found, level), strength=level, growth=_finite(found)
+        )
+    for slack in (1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 0.1, 0.5):
+        growth = found * (1 - slack)
+        if proves(system, growth, candidate.metric, candidate.multipliers):
+            return _accepted(system, candidate, level, growth)
+    reason = (
+        f"strength {level!r} finds growth {found:.3g} per unit of time, too close to 0 to prove "
+        "against rounding"
+    )
+    return refuse("l0", system, reason, strength=level, growth=found)
+
+
+def _accepted(system: System, candidate: Candidate, level: str, growth: float) -> UnitCertificate:
+    certificate = UnitCertificate(
+        "l0", True, "", growth, level, system, 1, candidate.metric, candidate.multipliers
+    )
+    return dataclasses.replace(certificate, reason=describe(certificate))
+
+
+def describe(certificate: UnitCertificate) -> str:
+    """Why a certificate holds, in a line.
+
+    Args:
+        certificate: One that holds.
+
+    Returns:
+        The line.
+    """
+    system = certificate.system
+    what = "flow" if system.step_size == 0 else f"{system.tableau.name} step"
+    if certificate.max_dt != 1:
+        what += f", for times dt up to {certificate.max_dt:g},"
+    rate = f"contracts at rate {certificate.rate:.4g} per unit of time"
+    return f"the {what} {rate} ({certificate.strength})"
+
+
+def _missed(system: System, growth: float, level: str) -> str:
+    text = (
+        f"strength {level!r} finds growth {growth:+.3g} per unit of time, and below 0 is needed"
+        if math.isfinite(growth)
+        else f"strength {level!r} finds no growth at all"
+    )
+    condition = check_conditions(
+        torch.from_numpy(system.a), torch.from_numpy(system.w), nonlinearity=system.nonlinearity
+    ).a
+    about = "" if system.step_size == 0 else ", about the flow alone,"
+    return f"{text}; condition (a){about} {condition.reason}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
