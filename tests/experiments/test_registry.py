@@ -10,6 +10,7 @@ from lipschitz_rnn.training import RunConfig, SeedConfig, count_parameters
 
 SIZES = {"digits": 8, "mnist-rows": 28, "mnist-8px": 8, "smnist": 1, "psmnist": 1}
 OTHERS = {  # input and output size, kind, parameters in print
+    "mnist-8px-contractive": (8, 10, "classes", 9_418 + 2 * 64),  # metric and multipliers
     "scifar": (3, 10, "classes", 134_666),
     "scifar-noise": (96, 10, "classes", 158_474),
     "timit": (129, 129, "spectra", 197_505),
