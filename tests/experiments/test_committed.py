@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lipschitz_rnn.analysis import verify_certificate
+from lipschitz_rnn.experiments import load_trained
 from lipschitz_rnn.experiments.card import find_cards, read_card
 from lipschitz_rnn.experiments.share import LICENSED, SHARED_LIMIT
 from lipschitz_rnn.experiments.verify import verify_card
@@ -30,3 +32,17 @@ def test_cards_name_their_folders_and_weights_may_be_committed():
         for file in path.parent.glob("*.safetensors"):
             may = file.stat().st_size < SHARED_LIMIT and not private
             assert may or (path.parent / ".gitignore").exists()
+
+
+CERTIFICATES = sorted(RESULTS.rglob("certificate.json"))
+
+
+@pytest.mark.parametrize("path", CERTIFICATES, ids=lambda path: path.parent.name)
+def test_committed_certificates_are_proved_anew(path):
+    model = load_trained(path.parent, "last").model
+    check = verify_certificate(path, model)
+    assert check.holds, check.reason
+
+
+def test_there_is_a_certified_model():
+    assert CERTIFICATES
