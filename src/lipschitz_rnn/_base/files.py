@@ -6,26 +6,45 @@ from pathlib import Path
 from lipschitz_rnn._base.errors import InputError
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def temporary_name(path: Path) -> Path:
+    """Where the content of a file is put until it is whole.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A path in the same folder, always the same, so that leftovers do not pile up.
+    """
+    return path.with_name(path.name + ".tmp")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file as a whole: a reader, or a crash, sees the old content or the new.
 
     Args:
-        path: The file; its name with ``.tmp`` behind it is used on the way.
+        path: The file; its temporary name is used on the way.
         data: Its new content.
 
     Raises:
         OSError: If it cannot be written, for want of room or permission.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        reason = f"{error.strerror}; what the file held before is kept, mend this and try again"
+        raise OSError(error.errno, reason, str(path)) from None
+    os.replace(temporary, path)
+    if os.name == "posix":  # the new name lasts only once its folder is on disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def read_at_most(path: Path, size: int) -> bytes:

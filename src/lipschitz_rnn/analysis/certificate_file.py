@@ -12,7 +12,7 @@ from torch import nn
 
 from lipschitz_rnn import __version__
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn._base.files import read_at_most, replace_file
+from lipschitz_rnn._base.files import read_at_most, write_atomically
 from lipschitz_rnn._base.json_fields import fail, read_digest, read_list, read_object, read_text
 from lipschitz_rnn.analysis.certificate_json import StoredUnit, decode_unit, encode_unit
 from lipschitz_rnn.analysis.certificate_model import (
@@ -95,7 +95,7 @@ def save_certificate(
     stored = _parse(str(path), data)  # what cannot be read is not written
     if model is not None and (problem := compare("save_certificate", stored, model).problem):
         raise ValueError(f"save_certificate: expected the model that was certified, got {problem}.")
-    replace_file(path, data)
+    write_atomically(path, data)
 
 
 def load_certificate(path: str | Path) -> StabilityCertificate:

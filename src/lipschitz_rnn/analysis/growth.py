@@ -156,7 +156,6 @@ def search(
     strength: str,
     *,
     seconds: float = math.inf,
-    goal: float = -math.inf,
     report: Callable[[float], None] | None = None,
 ) -> Candidate:
     """Better metric and multipliers; never worse than the start.
@@ -169,7 +168,6 @@ def search(
         start: Where to begin.
         strength: ``"diagonal"`` or ``"full"``.
         seconds: Time after which the best so far is returned.
-        goal: Growth that is small enough.
         report: Told of every improvement.
 
     Returns:
@@ -202,7 +200,7 @@ def search(
             if report is not None:
                 report(found)
         late = time.monotonic() > until
-        if late or best.growth < goal or slack <= 0 or gain < worth:
+        if late or slack <= 0 or gain < worth:
             break
         room = max(min(gain, room), 1e-3 * span)
     return best

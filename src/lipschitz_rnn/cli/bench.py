@@ -48,10 +48,10 @@ def bench(
     """Time the kernel against a plain loop, torch's layers, jax and the machine's peak."""
     import json
 
+    from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.benchmarks import as_markdown, read_results, run_benchmark
     from lipschitz_rnn.cli.bench_table import print_results
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.training.checkpoint import write_atomically
 
     settings = _settings(shape, only, threads, repeats, seconds)
     if output is None and source is None and not (shape or only) and _CHECKOUT.is_dir():

@@ -22,9 +22,9 @@ def bench_certificates(
     """
     import json
 
+    from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.benchmarks.certificates import run_certificates
     from lipschitz_rnn.cli.console import say
-    from lipschitz_rnn.training.checkpoint import write_atomically
 
     results = run_certificates(None if quiet else say)
     text = json.dumps(results, indent=1) + "\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import RunDir, Weights, WeightsChoice
+from lipschitz_rnn.cli.options import AsJson, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
     from lipschitz_rnn.analysis import StabilityCertificate
@@ -47,7 +47,7 @@ def certify(
     output: Annotated[
         Path | None, typer.Option(help="The certificate; RUN/certificate.json by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Certify that the unit of RUN forgets how it began, whatever the input."""
     from lipschitz_rnn._base.errors import InputError

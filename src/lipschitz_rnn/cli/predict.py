@@ -28,10 +28,10 @@ def predict(
     weights: WeightsChoice = Weights.best,
 ) -> None:
     """Classify the samples in FILE with the model of RUN."""
+    from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.samples import read_samples
     from lipschitz_rnn.experiments import predict_run
-    from lipschitz_rnn.training.checkpoint import write_atomically
 
     shares = predict_run(run, read_samples(file), weights.value)  # (n, C)
     answer = shares.numpy() if probabilities else shares.argmax(-1).numpy()

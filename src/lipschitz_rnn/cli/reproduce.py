@@ -32,6 +32,7 @@ def reproduce(
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
     timit, ptb-char, ptb-word, units, ablation, seeds, short.
     """
+    from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.launch_queue import (
         read_budget,
@@ -44,7 +45,6 @@ def reproduce(
     from lipschitz_rnn.experiments.queue import Entry
     from lipschitz_rnn.experiments.results import as_markdown, gather
     from lipschitz_rnn.experiments.tables import load_table
-    from lipschitz_rnn.training.checkpoint import write_atomically
 
     chosen = None if table is None else load_table(table)
     names = None if rows is None else [name.strip() for name in rows.split(",")]

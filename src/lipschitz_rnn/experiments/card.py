@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.training import RunFolder
-from lipschitz_rnn.training.checkpoint import write_atomically
 from lipschitz_rnn.training.metrics import METRICS
 
 CARD = "card.json"

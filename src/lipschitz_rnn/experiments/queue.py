@@ -7,11 +7,11 @@ from pathlib import Path
 import tomli_w
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.experiments.card import CARD, read_card
 from lipschitz_rnn.experiments.results import is_card_of, run_name
 from lipschitz_rnn.experiments.tables import Row
 from lipschitz_rnn.training import RunFolder
-from lipschitz_rnn.training.checkpoint import write_atomically
 from lipschitz_rnn.training.schema import check_fields, from_table, number, to_table
 
 QUEUE = "queue.toml"

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.data import DataUnavailableError
 from lipschitz_rnn.experiments.card import make_card, write_card
 from lipschitz_rnn.experiments.queue import DIVERGED, Entry, Queue
 from lipschitz_rnn.experiments.runs import resume_run, train_run
 from lipschitz_rnn.experiments.share import forget_source, keep_private, strip_optimizer
 from lipschitz_rnn.training import Event, Hook, RunFolder, RunStarted, StopTraining, UpdateDone
-from lipschitz_rnn.training.checkpoint import write_atomically
 
 Report = Callable[[str], None]
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.training import RunFolder, load_checkpoint
-from lipschitz_rnn.training.checkpoint import save_checkpoint, write_atomically
+from lipschitz_rnn.training.checkpoint import save_checkpoint
 
 SHARED_LIMIT = 1_000_000
 """Weights up to so many bytes are meant to be committed beside their card."""

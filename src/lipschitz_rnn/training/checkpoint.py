@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import safetensors.torch
 from torch import Tensor
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import write_atomically
 
 _VERSION = "1"
 _BLANK = "0" * 64
@@ -62,47 +62,6 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return safetensors.torch.load(data), json.loads(metadata["meta"])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{path}: expected a readable checkpoint, got {error!r}.") from None
-
-
-def temporary_name(path: Path) -> Path:
-    """Where the content of a file is put until it is whole.
-
-    Args:
-        path: The file.
-
-    Returns:
-        A path in the same folder, always the same, so that leftovers do not pile up.
-    """
-    return path.with_name(path.name + ".tmp")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: a reader, or a crash, sees the old content or the new.
-
-    Args:
-        path: The file; its temporary name is used on the way.
-        data: Its new content.
-
-    Raises:
-        OSError: If it cannot be written, for want of room or permission.
-    """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        reason = f"{error.strerror}; what the file held before is kept, mend this and try again"
-        raise OSError(error.errno, reason, str(path)) from None
-    os.replace(temporary, path)
-    if os.name == "posix":  # the new name lasts only once its folder is on disk
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _entry(digest: str) -> bytes:

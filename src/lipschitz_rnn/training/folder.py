@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training.checkpoint import temporary_name, write_atomically
+from lipschitz_rnn._base.files import temporary_name, write_atomically
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.record import RunRecord
 from lipschitz_rnn.training.schema import from_table

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training.checkpoint import write_atomically
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.training.upgrade import upgrade_summary
 
 

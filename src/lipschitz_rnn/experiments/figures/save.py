@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.experiments.figures.style import house_style
-from lipschitz_rnn.training.checkpoint import write_atomically
 
 _UNDATED: dict[str, dict[str, None]] = {
     ".svg": {"Date": None},

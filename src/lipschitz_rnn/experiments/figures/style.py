@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito (2008), Color Universal Design.
 BLACK = "#000000"
-ORANGE = "#E69F00"
 SKY = "#56B4E9"
 GREEN = "#009E73"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
-PURPLE = "#CC79A7"
 GREY = "#6E6E6E"  # between them, for what is not data
 
 _STYLE: dict[Any, Any] = {
