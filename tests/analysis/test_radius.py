@@ -10,7 +10,10 @@ from torch.nn.utils import parametrize
 
 from lipschitz_rnn.analysis import certify
 from lipschitz_rnn.analysis.attacks import empirical_accuracy, pgd
+from lipschitz_rnn.analysis.disturbance import Disturbance
+from lipschitz_rnn.analysis.gains import head_norms
 from lipschitz_rnn.analysis.radius import CertifiedRadii, certified_accuracy, certified_radii
+from lipschitz_rnn.analysis.responses import unit_responses
 from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier, SequenceRegressor
 
 F32, F64 = torch.float32, torch.float64
@@ -243,3 +246,50 @@ def test_refusals():
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(ValueError, match="no autocast"):
         certified_radii(certificate, model, x)
     assert isinstance(model, SequenceRegressor)
+
+
+def test_states_of_the_samples_bound_rounding_better_than_those_of_all_inputs():
+    """A unit that all inputs may drive to 1 / (1 - ρ) = 500 and these drive to 0.1 or so."""
+    model = linear_model(F32)
+    model.rnn.weight_a_l0 = torch.full((1, 1), -0.02)
+    certificate = certify(model)
+    x = torch.tensor([0.5, -0.5]).repeat(200)[None, :, None]
+    found = certified_radii(certificate, model, x)
+    (layer,) = unit_responses("test", certificate, model)
+    norms = head_norms(model.head, layer)
+    disturbance = Disturbance.of([layer], norms, model.head, 400)
+    (state,) = disturbance.bound_states(x.movedim(1, 0))[:, 0]
+    with torch.no_grad():
+        true = copy.deepcopy(model).double().rnn(x.double())[0].abs().max().item()
+    assert true <= state <= true * (1 + 1e-6)
+    assert layer[0].state_bound(0.5, 400) > 100 * state
+    blind = disturbance.of_pairs(0.5, (float("inf"),))[0, 1]
+    assert found.disturbance.item() < 0.1 * 2 * blind
+
+
+def test_samples_of_many_lengths_are_as_if_alone():
+    model, x = random_model(5, F64, bidirectional=True), random_samples(5, 9, dtype=F64)
+    lengths = torch.tensor([8, 1, 3, 8, 5, 3, 2, 7, 8])
+    certificate = certify(model)
+    padded = x.clone()
+    for sample, length in zip(padded, lengths, strict=True):
+        sample[length:] = torch.nan  # plays no part
+    found = certified_radii(certificate, model, padded, lengths=lengths, batch_size=2)
+    alone = [
+        certified_radii(certificate, model, one[None, :length])
+        for one, length in zip(x, lengths, strict=True)
+    ]
+    assert torch.equal(found.predicted, torch.cat([one.predicted for one in alone]))
+    assert torch.equal(found.predicted, model(x, lengths=lengths).argmax(1))
+    assert torch.allclose(found.radii, torch.cat([one.radii for one in alone]), rtol=1e-9)
+    assert (found.radii > 0).all()
+    with pytest.raises(TypeError, match="integer `lengths`"):
+        certified_radii(certificate, model, x, lengths=lengths.double())
+    with pytest.raises(ValueError, match="`lengths` between 1 and 8"):
+        certified_radii(certificate, model, x, lengths=lengths + 1)
+
+
+def test_no_samples():
+    model = random_model(0)
+    found = certified_radii(certify(model), model, torch.zeros(0, 5, 2))
+    assert found.radii.shape == found.predicted.shape == (0,)

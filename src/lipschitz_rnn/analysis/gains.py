@@ -231,6 +231,24 @@ def input_gains(certificate: StabilityCertificate, model: nn.Module, horizon: in
     return gains_of(layers, norms, horizon)
 
 
+def state_gains(layers: list[list[UnitResponse]], horizon: int) -> tuple[float, ...]:
+    """How far each unit's state, at any time, moves with the input.
+
+    Args:
+        layers: Units by layer and direction.
+        horizon: T.
+
+    Returns:
+        Bounds in the Euclidean norm, in the certificate's order, per l2 norm of the inputs' change.
+    """
+    below, units = 1.0, []
+    for layer in layers:
+        units += [r.metric.in_euclid(up(product(below, r.last(horizon)))) for r in layer]
+        whole = together([r.metric.in_euclid(r.whole(horizon)) for r in layer])
+        below = up(product(below, whole))
+    return tuple(units)
+
+
 def gains_of(layers: list[list[UnitResponse]], norms: HeadNorms | None, horizon: int) -> Gains:
     """The gains of layers whose units' responses are known; see :func:`input_gains`.
 

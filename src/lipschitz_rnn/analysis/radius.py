@@ -6,21 +6,13 @@ Note [Certified radius]
     one. Under every stored input within r of x, in l2 over all times and features, the computed
     difference is at least m - d - G r - d, which is above 0 for r < (m - 2d) / G.
 
-    d is that of a disturbed trajectory: with η of rounding_bound and the error e of the inputs
-    (those of the layers below; 0 for the first),
-
-        ‖h̃_t - h_t‖_P ≤ Σ_{i<T} ρ^i (‖P‖₂^{1/2} η + κ e) =: E,
-
-    times the dual norm of the row of the head, plus the head's own rounding. η needs bounds on
-    what is computed, which is not bounded before it is known to stay near what is exact. So a
-    bound H̃ on the computed states is tried: if H + E(η(H̃)) ≤ H̃, with H that of exact states, then
-    H̃ holds by induction over time. Inputs are bounded by the largest of the sample's own steps plus
-    m / G, which no certified radius exceeds.
+    d is that of Note [Disturbance]. No certified radius exceeds m / G, so inputs are bounded by the
+    largest of the sample's own steps plus m / G, and states by those of the sample plus the gain to
+    the state times m / G.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,15 +20,14 @@ from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_positive_int, require_shape
 from lipschitz_rnn.analysis.certificates import StabilityCertificate
-from lipschitz_rnn.analysis.gains import HeadNorms, gains_of, head_norms, read_head, weighted
-from lipschitz_rnn.analysis.norms import geometric_sum, together, up
+from lipschitz_rnn.analysis.disturbance import LARGEST, Disturbance
+from lipschitz_rnn.analysis.gains import HeadNorms, gains_of, head_norms, read_head, state_gains
+from lipschitz_rnn.analysis.norms import up
 from lipschitz_rnn.analysis.responses import UnitResponse, unit_responses
-from lipschitz_rnn.analysis.rounding import DTYPES, gamma, rounding_bound
+from lipschitz_rnn.analysis.rounding import DTYPES
 from lipschitz_rnn.linalg.balls import UNIT
+from lipschitz_rnn.nn.layout import read_lengths
 from lipschitz_rnn.ops.call import autocast_is_on
-
-LARGEST = 1e6
-"""Radii are not followed beyond this: rounding is bounded for bounded inputs only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,78 +50,24 @@ class CertifiedRadii:
     pairs: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class _Disturbance:
-    """Bounds d on the errors of computed differences of logits."""
-
-    layers: list[list[UnitResponse]]
-    norms: HeadNorms
-    bias: np.ndarray  # absolute values, (C,)
-    horizon: int
-    dtype: torch.dtype
-    known: dict[int, np.ndarray] = field(default_factory=dict)
-
-    def of_pairs(self, input_bound: float) -> np.ndarray:
-        """(C, C), under inputs of at most this norm at each time."""
-        if not input_bound < LARGEST**2:  # not a number, perhaps
-            return np.full_like(self.norms.pairs[0], math.inf)
-        # on a grid of powers, so that samples share it; the factor is far above log2's error
-        exponent = math.ceil(8 * math.log2(max(input_bound, 2.0**-20)))
-        if exponent not in self.known:
-            self.known[exponent] = self._of_pairs(2.0 ** (exponent / 8) * (1 + 1e-9))
-        return self.known[exponent]
-
-    def _of_pairs(self, x: float) -> np.ndarray:
-        off = 0.0
-        for layer in self.layers:
-            exact = [response.state_bound(x, self.horizon) for response in layer]
-            errors = [
-                self._settle(response, bound, up(x + off), off)
-                for response, bound in zip(layer, exact, strict=True)
-            ]
-            euclid = [r.metric.in_euclid(error) for r, error in zip(layer, errors, strict=True)]
-            x, off = together(exact), together(euclid)
-        own = self._of_head(up(x + off))
-        total = weighted(self.norms.pairs, errors) + own[:, None] + own
-        return np.asarray(total * (1 + 8 * UNIT))
-
-    def _settle(self, response: UnitResponse, exact: float, x: float, off: float) -> float:
-        """E in the P-norm, for bounds on exact states, on computed inputs and on their error."""
-        metric, limit = response.metric, exact * (1 + 1e-4) + 1e-30
-        total = geometric_sum(response.contraction, self.horizon)
-        for _ in range(64):
-            lost = rounding_bound(response.unit, limit, x, self.dtype, norms=response.norms)
-            found = up(total * (metric.ceiling * lost + response.kick * off))
-            if up(exact + metric.in_euclid(found)) <= limit < math.inf:
-                return found
-            limit *= 2
-        return math.inf
-
-    def _of_head(self, state: float) -> np.ndarray:
-        """The rounding of D h + d itself, and underflow, (C,)."""
-        rows = self.norms.rows
-        count = rows.shape[1]
-        sizes = np.sqrt(np.sum(rows**2, 1)) * (1 + 4 * (count + 4) * UNIT)
-        lost = torch.finfo(self.dtype).tiny * (2 * count + 8) * (1 + sizes + state)
-        error = gamma(count + 3, self.dtype) * (sizes * state + self.bias) + lost
-        return np.asarray(error * (1 + 64 * UNIT))
-
-
 def certified_radii(
     certificate: StabilityCertificate,
     model: nn.Module,
     input: Tensor,
     target: Tensor | None = None,
     *,
+    lengths: Tensor | None = None,
     batch_size: int = 256,
 ) -> CertifiedRadii:
     r"""How far each sample may be moved before the predicted class can change.
 
     .. math:: r = \min_{j \ne y} \frac{\text{logit}_y - \text{logit}_j - 2 d_{yj}}{G_{yj}}
 
-    with G the gains of :func:`lipschitz_rnn.analysis.gains.input_gains` and d what rounding may do,
-    so that the statement is about the classes the model computes; see Note [Certified radius]. That
-    is on the CPU, by kernel or reference, or on a GPU without TF32; without autocast.
+    with G the gains of :func:`lipschitz_rnn.analysis.gains.input_gains` over the sample's length
+    and d what rounding may do, so that the statement is about the classes the model computes; see
+    Note [Certified radius]. That is on the CPU, by kernel or reference, or on a GPU without TF32;
+    without autocast. In float32 rounding may take a good part of the margins: bounds on it grow
+    with the length and the width. ``model.double()`` has next to none.
 
     Args:
         certificate: Of the model, which holds.
@@ -138,39 +75,42 @@ def certified_radii(
             zero, and every input is held for one step.
         input: The samples, (B, T, P), or (T, B, P) unless the model is ``batch_first``.
         target: Their classes, (B,).
-        batch_size: How many go through the model at a time.
+        lengths: Valid steps of each sample of a padded batch, (B,), integers from 1 to T; all are
+            whole if None. What stands after them plays no part.
+        batch_size: How many go through the model at a time; each batch is of one length.
 
     Returns:
         The radii, at most 1e6.
 
     Raises:
+        TypeError: If ``lengths`` are not integers.
         ValueError: If the certificate does not hold or is not of this model, the model is of
             another form or computes in lower precision, autocast is on, or shapes do not fit.
     """
     where = "certified_radii"
     head = _classifier_head(where, model, input)
     axis = 0 if model.rnn.batch_first else 1  # type: ignore[union-attr]
-    horizon, batch = input.shape[1 - axis], input.shape[axis]
+    steps, batch = input.shape[1 - axis], input.shape[axis]
     if target is not None:
         require_shape(where, "target", target, (batch,), "(B,)")
+    if lengths is not None:
+        lengths = read_lengths(where, lengths, batch, steps)
     require_positive_int(where, "batch_size", batch_size)
     layers = unit_responses(where, certificate, model)
-    norms = head_norms(head, layers[-1])
-    pairs = gains_of(layers, norms, horizon).pairs
+    work = _Work(model, head, layers, head_norms(head, layers[-1]), axis, batch_size)
+    radii, disturbance = torch.zeros(2, batch, dtype=torch.float64)
+    predicted = torch.zeros(batch, dtype=torch.int64)
+    horizons = [steps] if lengths is None else sorted(set(lengths.tolist()))
+    for horizon in horizons:
+        chosen = torch.arange(batch) if lengths is None else (lengths == horizon).nonzero()[:, 0]
+        if not len(chosen):
+            continue
+        part = input.index_select(axis, chosen.to(input.device)).narrow(1 - axis, 0, horizon)
+        radii[chosen], predicted[chosen], disturbance[chosen] = work.measure(part)
+    pairs = gains_of(layers, work.norms, steps).pairs
     assert pairs is not None
-    bias = np.zeros(len(pairs))
-    if head.bias is not None:
-        bias = abs(head.bias.detach().to("cpu", torch.float64).numpy())
-    disturbance = _Disturbance(layers, norms, bias, horizon, head.weight.dtype)
-    answers, lengths = [], []
-    with torch.no_grad():
-        for part in torch.split(input, batch_size, axis):
-            answers.append(model(part).to("cpu", torch.float64))
-            lengths.append(part.double().norm(dim=-1).amax(1 - axis).cpu())
-    found = _measure(torch.cat(answers).numpy(), torch.cat(lengths).numpy(), pairs, disturbance)
-    radii, predicted, taken = (torch.from_numpy(array) for array in found)
     target = None if target is None else target.detach().cpu()
-    return CertifiedRadii(radii, predicted, target, taken, pairs)
+    return CertifiedRadii(radii, predicted, target, disturbance, pairs)
 
 
 def _classifier_head(where: str, model: nn.Module, input: Tensor) -> nn.Linear:
@@ -192,20 +132,55 @@ def _classifier_head(where: str, model: nn.Module, input: Tensor) -> nn.Linear:
     return head
 
 
-def _measure(
-    logits: np.ndarray, lengths: np.ndarray, gains: np.ndarray, disturbance: _Disturbance
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radii, classes and what rounding takes, (B,) each."""
-    predicted = logits.argmax(1)
-    radii, taken = np.zeros(len(logits)), np.zeros(len(logits))
-    for i, (row, y) in enumerate(zip(logits, predicted, strict=True)):
-        others = np.arange(len(row)) != y
-        margins, gain = (row[y] - row[others]) * (1 - 4 * UNIT), gains[y, others]
-        reach = _smallest_ratio(margins, gain)
-        lost = 2 * disturbance.of_pairs(up(float(lengths[i]) * (1 + 1e-12) + reach))[y, others]
-        taken[i] = lost.max(initial=0.0)
-        radii[i] = max(_smallest_ratio(margins - lost * (1 + 1e-12), gain) * (1 - 1e-12), 0.0)
-    return radii, predicted, taken
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What samples of all lengths are measured with."""
+
+    model: nn.Module
+    head: nn.Linear
+    layers: list[list[UnitResponse]]
+    norms: HeadNorms
+    axis: int  # of samples
+    batch_size: int
+
+    def measure(self, input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Radii, classes and what rounding takes, (B,) each, of samples of one length."""
+        horizon = input.shape[1 - self.axis]
+        gains = gains_of(self.layers, self.norms, horizon).pairs
+        assert gains is not None
+        disturbance = Disturbance.of(self.layers, self.norms, self.head, horizon)
+        moved = np.array(state_gains(self.layers, horizon))
+        found: list[tuple[float, int, float]] = []
+        for part in torch.split(input, self.batch_size, self.axis):
+            with torch.no_grad():
+                logits = self.model(part).to("cpu", torch.float64).numpy()
+            by_time = part.movedim(self.axis, 1)
+            steps = by_time.double().norm(dim=-1).amax(0).cpu().numpy()
+            own = disturbance.bound_states(by_time)
+            for row, step, states in zip(logits, steps, own.T, strict=True):
+                found.append(_measure_one(row, float(step), states, moved, gains, disturbance))
+        radii, predicted, taken = zip(*found, strict=True)
+        numbers = torch.tensor([radii, taken], dtype=torch.float64)
+        return numbers[0], torch.tensor(predicted), numbers[1]
+
+
+def _measure_one(
+    logits: np.ndarray,
+    step: float,
+    states: np.ndarray,
+    moved: np.ndarray,
+    gains: np.ndarray,
+    disturbance: Disturbance,
+) -> tuple[float, int, float]:
+    """Radius, class and what rounding takes of one sample, whose states are within ``states``."""
+    y = int(logits.argmax())
+    others = np.arange(len(logits)) != y
+    margins, gain = (logits[y] - logits[others]) * (1 - 4 * UNIT), gains[y, others]
+    reach = _smallest_ratio(margins, gain)
+    near = (states + moved * reach) * (1 + 8 * UNIT)
+    lost = 2 * disturbance.of_pairs(up(step * (1 + 1e-12) + reach), tuple(near))[y, others]
+    radius = max(_smallest_ratio(margins - lost * (1 + 1e-12), gain) * (1 - 1e-12), 0.0)
+    return radius, y, float(lost.max(initial=0.0))
 
 
 def _smallest_ratio(margins: np.ndarray, gains: np.ndarray) -> float:

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
+from lipschitz_rnn._base.checks import require_in_range, require_positive_int
 from lipschitz_rnn.nn.layer import RecurrentLayer
-from lipschitz_rnn.nn.layout import read_input, read_mask
+from lipschitz_rnn.nn.layout import read_input, read_lengths, read_mask
 from lipschitz_rnn.nn.missing import fill_missing
 from lipschitz_rnn.nn.state import State
 
@@ -156,15 +156,7 @@ class SequenceRegressor(nn.Module):
                 f"{where}: expected a padded batch with `lengths`, got a packed or unbatched input."
             )
         batch, steps = input.shape[:2] if first else (input.shape[1], input.shape[0])
-        lengths = torch.as_tensor(lengths, device="cpu")
-        if lengths.is_floating_point():
-            raise TypeError(f"{where}: expected integer `lengths`, got {lengths.dtype}.")
-        require_shape(where, "lengths", lengths, (batch,), "(B,)")
-        if batch and not (int(lengths.min()) >= 1 and int(lengths.max()) <= steps):
-            raise ValueError(
-                f"{where}: expected `lengths` between 1 and {steps}, got values from "
-                f"{int(lengths.min())} to {int(lengths.max())}."
-            )
+        lengths = read_lengths(where, lengths, batch, steps)
         packed = pack_padded_sequence(input, lengths, first, enforce_sorted=False)
         if isinstance(dt, Tensor) and dt.dim() == 2:
             dt = pack_padded_sequence(dt, lengths, first, enforce_sorted=False)

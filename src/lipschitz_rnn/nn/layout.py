@@ -217,6 +217,20 @@ def read_mask(layout: Layout, mask: Tensor | PackedSequence, input: Tensor) -> T
     return layout.read("mask", mask, sizes)
 
 
+def read_lengths(where: str, lengths: Tensor, batch: int, steps: int) -> Tensor:
+    """Valid steps of each sample of a padded batch, checked, (B,), on the CPU."""
+    lengths = torch.as_tensor(lengths, device="cpu")
+    if lengths.is_floating_point():
+        raise TypeError(f"{where}: expected integer `lengths`, got {lengths.dtype}.")
+    require_shape(where, "lengths", lengths, (batch,), "(B,)")
+    if batch and not (int(lengths.min()) >= 1 and int(lengths.max()) <= steps):
+        raise ValueError(
+            f"{where}: expected `lengths` between 1 and {steps}, got values from "
+            f"{int(lengths.min())} to {int(lengths.max())}."
+        )
+    return lengths
+
+
 def reverse(value: Tensor, lengths: Tensor | None) -> Tensor:
     """Turn each sample of (T, B, ...) around in time, within its own length."""
     if lengths is None:
