@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from lipschitz_rnn.data import KINDS, Batch, FrameDataset, SequenceDataset, SymbolStream
-from lipschitz_rnn.nn import LanguageModel, LipschitzRNN, SequenceRegressor
+from lipschitz_rnn.nn import (
+    LanguageModel,
+    LipschitzRNN,
+    SequenceClassifier,
+    SequenceRegressor,
+    logit_gains,
+)
 from lipschitz_rnn.training import evaluate
 from lipschitz_rnn.training.metrics import METRICS, Totals
 from lipschitz_rnn.training.objective import score_batch
@@ -118,3 +124,17 @@ def test_every_kind_has_a_metric_among_its_figures():
         assert metric.is_better(0.9, 0.1) == metric.larger_is_better
         assert not metric.is_better(0.5, 0.5)
         assert not metric.is_better(math.nan, 0.5)
+
+
+def test_margins_are_in_the_loss_and_not_in_the_counts():
+    torch.manual_seed(0)
+    rnn = LipschitzRNN(2, 4, batch_first=True, constraint="contractive")
+    model = SequenceClassifier(rnn, 3)
+    batch = Batch(torch.randn(7, 5, 2), torch.tensor([0, 1, 2, 0, 1, 2, 0]))
+    plain, kept = (score_batch(model, batch, radius=radius) for radius in (0.0, 0.5))
+    gains = logit_gains(model, 5).float()
+    worst = model(batch.input) + 0.5 * gains[batch.target]  # G_cc = 0 leaves the true class alone
+    expected = nn.functional.cross_entropy(worst, batch.target)
+    assert kept.loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert kept.loss > plain.loss
+    assert (kept.count, kept.correct) == (plain.count, plain.correct) == (7, plain.correct)

@@ -6,6 +6,8 @@ from lipschitz_rnn.nn.heads import LanguageModel as LanguageModel
 from lipschitz_rnn.nn.heads import SequenceClassifier as SequenceClassifier
 from lipschitz_rnn.nn.heads import SequenceRegressor as SequenceRegressor
 from lipschitz_rnn.nn.layer import RecurrentLayer as RecurrentLayer
+from lipschitz_rnn.nn.margins import logit_gains as logit_gains
+from lipschitz_rnn.nn.margins import margin_logits as margin_logits
 from lipschitz_rnn.nn.parametrizations import Positive as Positive
 from lipschitz_rnn.nn.parametrizations import SymmetricSkew as SymmetricSkew
 from lipschitz_rnn.nn.parametrizations import UnitInterval as UnitInterval

@@ -160,9 +160,9 @@ class TrainingConfig:
         plateau_factor: The learning rate is multiplied by it after every epoch whose validation
             figure is not the best so far; 1 for never.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
-        contraction_penalty: Weight in the loss of :func:`lipschitz_rnn.nn.contraction_penalty`,
-            above 0 while a unit fails to contract at the rate ``contraction_rate``.
-        contraction_rate: Of the penalty, per unit of time.
+        contraction_penalty, contraction_rate: Weight and rate of a ``nn.contraction_penalty``.
+        certified_radius: Classify as if inputs moved this far in l2, to the worst effect that
+            :func:`lipschitz_rnn.nn.margin_logits` allows; for units that contract by construction.
         threads: Threads that torch computes with; 0 for torch's own choice.
         device: ``"cpu"`` or ``"cuda"``.
         checkpoint_seconds: Longest time between checkpoints within an epoch; 0 for one after every
@@ -187,6 +187,7 @@ class TrainingConfig:
     clip_norm: float = number(0.0, low=0)
     contraction_penalty: float = number(0.0, low=0, high=1e6)
     contraction_rate: float = number(0.0, low=0, high=1e6)
+    certified_radius: float = number(0.0, low=0, high=1e6)
     threads: int = number(0, low=0, high=4096)
     device: str = choice("cpu", DEVICES)
     checkpoint_seconds: float = number(60.0, low=0)

@@ -82,21 +82,21 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
 def _update(state: RunState, dataset: Dataset, index: Any) -> None:
     """One update; raises before the weights change if loss or gradient is not finite."""
     batch = dataset.batch(index, state.progress.epoch + 1).to(state.device)
-    score = score_batch(state.model, batch, state.carried)
+    settings = state.config.training
+    score = score_batch(state.model, batch, state.carried, radius=settings.certified_radius)
     value = score.loss.item()
     _require_finite(state, "loss", value, value)
     state.optimizer.zero_grad(set_to_none=True)
     loss = score.loss
-    if state.config.training.contraction_penalty > 0:
-        settings = state.config.training
+    if settings.contraction_penalty > 0:
         excess = contraction_penalty(state.model, settings.contraction_rate).to(loss.dtype)
         loss = loss + settings.contraction_penalty * excess
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for p in state.model.parameters() if p.grad is not None]
     norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
     _require_finite(state, "gradient norm", norm.item(), value)
-    if state.config.training.clip_norm > 0:
-        clip_grads_with_norm_(parameters, state.config.training.clip_norm, norm)
+    if settings.clip_norm > 0:
+        clip_grads_with_norm_(parameters, settings.clip_norm, norm)
     state.optimizer.step()
     state.carried = score.state
     state.progress.gradient_norm = norm.item()

@@ -1,14 +1,16 @@
 """What a batch costs: the model is run and its answers are compared with the targets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lipschitz_rnn.data import Batch
-from lipschitz_rnn.nn import LanguageModel
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data import Batch, Split
+from lipschitz_rnn.nn import LanguageModel, contraction_penalty, logit_gains, margin_logits
 from lipschitz_rnn.nn.state import State, map_state
+from lipschitz_rnn.training.config import TrainingConfig
 from lipschitz_rnn.training.metrics import count_correct
 
 
@@ -30,7 +32,9 @@ class Score:
     state: State | None = None
 
 
-def score_batch(model: nn.Module, batch: Batch, state: State | None = None) -> Score:
+def score_batch(
+    model: nn.Module, batch: Batch, state: State | None = None, *, radius: float = 0.0
+) -> Score:
     """Run a model on a batch and compare.
 
     Args:
@@ -38,6 +42,8 @@ def score_batch(model: nn.Module, batch: Batch, state: State | None = None) -> S
             P), and ``lengths`` or ``dt`` if the batch has them, to answers.
         batch: The samples, on the model's device.
         state: Of a language model, where the batch before ended.
+        radius: Above 0, the loss is that of the worst logits that an input change of this l2 norm
+            may lead to, :func:`lipschitz_rnn.nn.margin_logits`; the counts stay as they are.
 
     Returns:
         Loss and counts.
@@ -52,8 +58,33 @@ def score_batch(model: nn.Module, batch: Batch, state: State | None = None) -> S
     }
     answers = model(batch.input, **options)
     if not batch.target.is_floating_point():
-        return _classes(answers, batch.target, None)
+        score = _classes(answers, batch.target, None)
+        if radius > 0:
+            gains = logit_gains(model, batch.input.shape[1])
+            worst = margin_logits(answers, batch.target, gains, radius)
+            score = replace(score, loss=functional.cross_entropy(worst, batch.target))
+        return score
     return _values(answers, batch)
+
+
+def require_objective(settings: TrainingConfig, model: nn.Module, split: Split) -> None:
+    """Raise ``InputError`` if what the loss is to contain is not known of such a model."""
+    if settings.contraction_penalty > 0:
+        try:
+            contraction_penalty(model, settings.contraction_rate)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"training.contraction_penalty: {error}") from None
+    if settings.certified_radius > 0:
+        where = "training.certified_radius"
+        if split.kind != "classes" or getattr(split.train, "dt", None) is not None:
+            raise InputError(
+                f"{where}: expected a task of one class a sequence, without times, got "
+                f"{split.name}: only there is a margin to keep. Set it to 0."
+            )
+        try:
+            logit_gains(model, 1)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
 
 
 def _classes(logits: Tensor, target: Tensor, state: State | None) -> Score:

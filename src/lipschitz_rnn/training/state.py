@@ -22,6 +22,7 @@ from lipschitz_rnn.training.device import (
     restore_random_states,
 )
 from lipschitz_rnn.training.metrics import METRICS, Totals
+from lipschitz_rnn.training.objective import require_objective
 from lipschitz_rnn.training.optimizer import (
     load_optimizer_tensors,
     make_optimizer,
@@ -84,10 +85,11 @@ class RunState:
         split: The samples, of which checkpoints keep digest and sizes.
 
     Raises:
-        InputError: If the device of the configuration is not there.
+        InputError: If the device of the configuration is not there, or its loss not for the model.
     """
 
     def __init__(self, config: RunConfig, model: nn.Module, split: Split) -> None:
+        require_objective(config.training, model, split)
         self.config = config
         self.data = describe_data(split)
         self.device = require_device(config.training.device)
