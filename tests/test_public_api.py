@@ -27,8 +27,8 @@ SNAPSHOT = {
         AntisymmetricRNNCell CayleyRNNCell CoRNNCell ExponentialRNNCell GatedLipschitzRNNCell
         LEMCell LanguageModel LipschitzRNN LipschitzRNNCell NoisyLipschitzRNNCell Positive
         RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor SymmetricSkew UNITS
-        UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors make_layer
-        unit_options
+        UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors
+        logit_gains make_layer margin_logits unit_options
     """,
     "lipschitz_rnn.analysis": """
         CertificateCheck CertifiedRadii Condition EulerContraction FixedPoint FixedPoints
@@ -57,9 +57,10 @@ SNAPSHOT = {
         SHAPES Settings Shape as_markdown find_shape read_results run_benchmark
     """,
     "lipschitz_rnn.experiments": """
-        History TrainedRun UnitHistory build_data build_model evaluate_run fixed_points_run
-        load_preset load_table load_trained lyapunov_run measure_spectra predict_run preset_names
-        read_history resume_run stability_run table_names train_run verify_cards work_off
+        History RobustCurve TrainedRun UnitHistory build_data build_model evaluate_run
+        fixed_points_run load_preset load_table load_trained lyapunov_run measure_spectra
+        predict_run preset_names read_history resume_run robust_curve stability_run table_names
+        train_run verify_cards work_off
     """,
 }
 

@@ -3,6 +3,7 @@
 from lipschitz_rnn.cli import (
     bench,
     bench_certificates,
+    certified_accuracy,
     certify,
     data,
     demo,
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "bench",
     "bench_certificates",
+    "certified_accuracy",
     "certify",
     "data",
     "demo",

@@ -11,6 +11,8 @@ from lipschitz_rnn.experiments.registry import build_model as build_model
 from lipschitz_rnn.experiments.registry import load_preset as load_preset
 from lipschitz_rnn.experiments.registry import preset_names as preset_names
 from lipschitz_rnn.experiments.reproduce import work_off as work_off
+from lipschitz_rnn.experiments.robust import RobustCurve as RobustCurve
+from lipschitz_rnn.experiments.robust import robust_curve as robust_curve
 from lipschitz_rnn.experiments.runs import TrainedRun as TrainedRun
 from lipschitz_rnn.experiments.runs import evaluate_run as evaluate_run
 from lipschitz_rnn.experiments.runs import load_trained as load_trained
