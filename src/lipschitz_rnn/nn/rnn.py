@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.checks import require_choice
 from lipschitz_rnn._base.typing import Device
 from lipschitz_rnn.nn.layer import RecurrentLayer
+from lipschitz_rnn.nn.plain import FromMatrices
 from lipschitz_rnn.nn.state import State
 from lipschitz_rnn.nn.streaming import advance, packed_layer, step_times
 from lipschitz_rnn.nn.unit import UnitOptions, register_unit, reset_unit, scan_unit
@@ -15,7 +16,7 @@ from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.call import LOW_PRECISION, MEMORIES
 
 
-class LipschitzRNN(RecurrentLayer):
+class LipschitzRNN(FromMatrices, RecurrentLayer):
     r"""A Lipschitz recurrent neural network, with the contract of :class:`torch.nn.RNN`.
 
     .. math::
@@ -29,7 +30,7 @@ class LipschitzRNN(RecurrentLayer):
 
     Beyond ``nn.RNN`` it takes irregular times (``dt``), missing inputs (``mask``) and streams
     (:meth:`step`). See :class:`RecurrentLayer` for the shapes; any other cell gets the same
-    contract from there.
+    contract from there. :meth:`from_matrices` makes a layer that runs a given A and W as they are.
 
     Args:
         input_size: P, features of the input.
