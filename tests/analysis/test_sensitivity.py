@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from lipschitz_rnn.analysis.sensitivity import QUANTILES, gradient_norms, jacobian_norms
-from lipschitz_rnn.analysis.units import cell_of
+from lipschitz_rnn.analysis.units import cell_of, layer_cells
 from lipschitz_rnn.nn import (
     LEMCell,
     LipschitzRNN,
@@ -58,6 +58,18 @@ def test_the_product_along_data_is_the_derivative_of_the_last_state():
         h = h_next
 
 
+def test_a_layer_in_single_precision_is_looked_at_in_double():
+    layer, x, h = LipschitzRNN(2, 4, init_std=3.0), torch.randn(6, 3, 2), torch.randn(3, 4)
+    found = jacobian_norms(layer, x, h).log_singular_values
+    (unit,) = layer_cells(layer, dtype=F64)
+    product, state = torch.eye(4, dtype=F64).expand(3, -1, -1), h.double()
+    for one in x.double():
+        product = unit.jacobian(one, state) @ product
+        state = unit.step(one, state)
+    assert close(found[0].exp(), torch.linalg.svdvals(product))
+    assert torch.equal(found, jacobian_norms(unit, x.double(), h.double()).log_singular_values)
+
+
 @pytest.mark.parametrize("factor", [1 / 16, 16.0])
 def test_a_long_product_neither_underflows_nor_overflows(factor):
     eye = torch.eye(2, dtype=F64)
@@ -69,7 +81,8 @@ def test_a_long_product_neither_underflows_nor_overflows(factor):
 
 
 def test_a_state_that_runs_off_gives_nan_for_its_sequence_alone():
-    unit = cell_of(None, torch.eye(1), torch.eye(1), step_size=1.0, nonlinearity="sine")
+    one = torch.eye(1, dtype=F64)
+    unit = cell_of(None, one, one, step_size=1.0, nonlinearity="sine")
     x = torch.zeros(3, 2, 1)
     x[0, 1] = math.inf
     norms = jacobian_norms(unit, x).norms
@@ -78,7 +91,8 @@ def test_a_state_that_runs_off_gives_nan_for_its_sequence_alone():
 
 
 def test_a_singular_product_has_a_logarithm_of_minus_infinity():
-    unit = cell_of(-torch.eye(2), torch.zeros(2, 2), step_size=1.0)
+    eye = torch.eye(2, dtype=F64)
+    unit = cell_of(-eye, 0 * eye, step_size=1.0)
     logs = jacobian_norms(unit, torch.zeros(2, 1, 1)).log_singular_values
     assert torch.equal(logs[:2], torch.full((2, 1, 2), -math.inf))
     assert torch.equal(logs[2], torch.zeros(1, 2))
@@ -151,6 +165,45 @@ def test_gradients_of_a_classifier_are_autograd_s(bidirectional, every_step):
         assert abs(got.loss - losses.mean().item()) < 100 * EPS
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("every_step", [False, True])
+def test_gradients_along_irregular_times(batch_first, every_step):
+    """Of a linear unit in both directions: each step multiplies by 1 - ε dt, each way on its own.
+
+    h+ = (1 - ε dt) h + ε dt x, hence dℓ/dh_t from dℓ/dy by the factors of the steps after t.
+    """
+    rnn = LipschitzRNN(
+        1, 1, step_size=0.5, nonlinearity="identity", bias=False, bidirectional=True,
+        batch_first=batch_first, dtype=F64,
+    )  # fmt: skip
+    for end in ("", "_reverse"):
+        setattr(rnn, f"weight_a_l0{end}", -torch.eye(1, dtype=F64))
+        setattr(rnn, f"weight_hh_l0{end}", torch.zeros(1, 1, dtype=F64))
+    model = SequenceRegressor(rnn, 1, every_step=every_step)
+    x, dt = torch.randn(4, 3, 1, dtype=F64), torch.rand(4, 3, dtype=F64)
+    target = torch.randn(4, 3, 1, dtype=F64) if every_step else torch.randn(3, 1, dtype=F64)
+    layout = (lambda y: y.transpose(0, 1)) if batch_first else (lambda y: y)
+    given = layout(target) if every_step else target
+    found = gradient_norms(model, layout(x), given, dt=layout(dt))
+    answers = model(layout(x), dt=layout(dt)).detach()
+    difference = layout(answers) - target if every_step else answers - target
+    for index, (name, one) in enumerate(found.items()):
+        held = dt.flip(0) if index else dt  # in the order in which the unit reads
+        by_output = 2 * model.head.weight.detach()[0, index] * difference[..., 0]
+        if every_step:
+            direct = (by_output.flip(0) if index else by_output) / 4
+        else:
+            direct = torch.cat([torch.zeros(3, 3, dtype=F64), by_output[None]])
+        gradient, expected = torch.zeros(3, dtype=F64), []
+        for t in range(3, -1, -1):
+            gradient = gradient + direct[t]
+            expected.append(gradient)
+            gradient = (1 - 0.5 * held[t]) * gradient
+        expected.append(gradient)
+        assert name == ("l0_reverse" if index else "l0")
+        assert close(one.norms, torch.stack(expected[::-1]).abs())
+
+
 def test_gradients_of_a_state_of_two_parts():
     torch.manual_seed(3)
     cell = LEMCell(2, 3, dtype=F64)
@@ -183,7 +236,9 @@ def test_gradients_in_another_precision_and_of_an_encoder():
 
 
 def test_what_is_refused():
-    unit = cell_of(None, torch.eye(2), step_size=1.0)
+    with pytest.raises(TypeError, match=r"jacobian_norms: expected a unit in float64, got"):
+        jacobian_norms(cell_of(None, torch.eye(2), step_size=1.0), torch.zeros(3, 1, 1))
+    unit = cell_of(None, torch.eye(2, dtype=F64), step_size=1.0)
     with pytest.raises(ValueError, match=r"jacobian_norms: expected `input` of shape \(T, B, P\)"):
         jacobian_norms(unit, torch.zeros(3, 1))
     with pytest.raises(ValueError, match=r"jacobian_norms: expected `every` >= 1"):

@@ -5,6 +5,7 @@ import torch
 from closed_forms import random_problem
 from torch import nn
 
+from lipschitz_rnn.analysis.layers import find_units
 from lipschitz_rnn.analysis.units import cell_of, layer_cells, run_layer, single_unit
 from lipschitz_rnn.nn import (
     UNITS,
@@ -94,6 +95,23 @@ def test_layers_and_directions(kind):
     assert torch.equal(runs[1].input, x.flip(0))
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_layers_and_directions_along_irregular_times(shared):
+    layer = LipschitzRNN(3, 4, 2, bidirectional=True, dtype=F64)
+    x, dt = torch.randn(5, 2, 3, dtype=F64), torch.rand(5, dtype=F64)
+    dt = dt if shared else torch.rand(5, 2, dtype=F64)
+    runs = run_layer(layer, x, dt=dt)
+    output, h_n = layer.eval()(x, dt=dt)
+    assert close(torch.cat([run.output for run in runs[2:]], -1), output, 10)
+    assert close(torch.stack([run.states[-1] for run in runs]), h_n, 10)
+    assert torch.equal(runs[0].dt, dt)
+    assert torch.equal(runs[3].dt, dt.flip(0))
+    assert torch.equal(runs[3].unit.run(runs[3].input, dt=runs[3].dt), runs[3].states)
+    half = run_layer(layer, x, dt=0.5)
+    assert half[1].dt == 0.5
+    assert close(torch.stack([run.states[-1] for run in half]), layer(x, dt=0.5)[1], 10)
+
+
 def test_matrices():
     p = random_problem()
     unit = cell_of(p.a, p.w, p.u, p.b, step_size=0.1, method="heun", nonlinearity="sine")
@@ -139,6 +157,26 @@ def test_double_precision_converts_the_weights_of_the_layer():
     expected = h + step * (h @ a.T + torch.tanh(h @ w.T + x @ u.T + b))
     assert close(unit.step(x, h), expected.detach())
     assert unit.step_size == float(step)
+
+
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.5}, {"trainable": ("alpha",)}], ids=str)
+@pytest.mark.parametrize("constraint", ["contractive", "contractive-flow"])
+def test_a_constrained_unit_is_looked_at_as_it_is_run(constraint, options):
+    layer = LipschitzRNN(
+        3, 4, step_size=0.2, init_std=8.0, constraint=constraint, rate=0.1, dtype=F64, **options
+    )
+    (unit,), (matrices,) = layer_cells(layer), find_units(layer)
+    x = torch.randn(6, 2, 3, dtype=F64)
+    assert close(unit.run(x)[1:], layer(x)[0], 6)
+    h, a, w = torch.randn(2, 4, dtype=F64), torch.tensor(matrices.a), torch.tensor(matrices.w)
+    z = h @ w.T + x[0] @ layer.weight_ih_l0.T + layer.bias_l0
+    expected = a + (1 - z.tanh() ** 2).unsqueeze(-1) * w
+    assert close(unit.field_jacobian(x[0], h), expected.detach())
+    single = LipschitzRNN(3, 4, step_size=0.2, constraint=constraint, **options)
+    (wide,), (matrices,) = layer_cells(single, dtype=F64), find_units(single)
+    scale = torch.full((2, 4), 20.0, dtype=F64)  # sigma is flat there: what is left is A
+    saturated = wide.field_jacobian(1e6 * x[0], scale)
+    assert close(saturated, torch.tensor(matrices.a).double().expand(2, 4, 4))
 
 
 def test_cells_of_torch():

@@ -11,8 +11,7 @@ import pytest
 from lipschitz_rnn import analysis
 from lipschitz_rnn.analysis.certificate_file import load_certificate
 from lipschitz_rnn.cli import main
-from lipschitz_rnn.cli.certify import TIMED
-from lipschitz_rnn.experiments import load_preset, load_trained, preset_names
+from lipschitz_rnn.experiments import load_trained
 
 SMALL = [
     "--set",
@@ -190,20 +189,6 @@ def test_inputs_with_times_need_a_bound(capsys, run, monkeypatch):
     code, out, _ = call(capsys, "verify", path, "--model", folder)
     assert code == 0
     assert "euler step 0.18 times dt up to 1.8" in out
-
-
-def test_the_data_with_times_are_all_known():
-    """By their samples; of data that is not here, none has times."""
-    from lipschitz_rnn.data import load_split
-
-    made = {"digits", "adding", "copying", "pendulum"}
-    for name in preset_names():
-        config = load_preset(name)
-        if config.data.name in made:
-            options = config.data.options | {"train_size": None}
-            split = load_split(config.data.name, **options)
-            timed = getattr(split.train, "dt", None) is not None
-            assert timed == (config.data.name in TIMED), name
 
 
 def test_progress_is_told_on_a_terminal_alone(capsys, run, monkeypatch):

@@ -1,4 +1,6 @@
 import hashlib
+import inspect
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import image_tasks, load_digits, load_split
 from lipschitz_rnn.data.split import split_order
+from lipschitz_rnn.data.tasks import TASKS, has_times
 
 
 def digits(**changes):
@@ -104,3 +107,28 @@ def test_arguments_that_do_not_fit_are_refused_before_loading(changes, text, mon
 def test_an_unknown_task_gets_the_nearest_name() -> None:
     with pytest.raises(InputError, match=r"one of adding, .*, got 'digit'\. Did you mean 'digits'"):
         load_split("digit", steps=8, validation_size=0)
+
+
+SMALL = {
+    "adding": {"sample_count": 20, "validation_size": 5},
+    "copying": {"sample_count": 20, "validation_size": 5},
+    "digits": {"steps": 8, "validation_size": 137},
+    "pendulum": {"sample_count": 20, "validation_size": 5},
+    "shakespeare": {"steps": 10},
+}
+"""What can be loaded wherever the package is, and how much of it is enough here."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_data_with_times_are_declared_so(name) -> None:
+    split = load_split(name, **SMALL[name])
+    for part in (split.train, split.validation, split.test):
+        assert (getattr(part, "dt", None) is not None) == has_times(name)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_loaders_of_data_without_times_make_none(name) -> None:
+    """Of those too whose files are not here: where no ``dt=`` is written, none is handed on."""
+    load = TASKS[name].load
+    module = inspect.getmodule(load.func if isinstance(load, partial) else load)
+    assert ("dt=" in inspect.getsource(module)) == has_times(name)

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from lipschitz_rnn.experiments import measure_spectra
+from lipschitz_rnn.experiments.spectra import record_spectra
 from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier, make_layer
 
 
@@ -55,6 +56,37 @@ def test_units_that_are_odes_are_measured_too(name):
     wanted = torch.linalg.eigvals(cell.weight_hh.detach()).real.max()
     assert spectra["spectral_abscissa_w"] == pytest.approx(float(wanted), rel=1e-10)
     assert (spectra["spectral_abscissa_a"] is None) == (name != "lipschitz-noisy")
+
+
+def test_layers_of_cells_have_the_names_of_the_record():
+    layer = make_layer("residual", 2, 5, num_layers=2, bidirectional=True)
+    names = ["l0", "l0_reverse", "l1", "l1_reverse"]
+    assert list(measure_spectra(layer)) == list(record_spectra(layer, 1, 1)) == names
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_the_summary_and_the_record_differ_by_alpha_alone(alpha):
+    layer = LipschitzRNN(1, 6, init_std=5.0, alpha=alpha, trainable=("alpha",))
+    entry, summary = record_spectra(layer, 1, 1)["l0"], measure_spectra(layer)["l0"]
+    for name, value in summary.items():
+        assert entry[name] == (value if name.endswith("_w") else alpha * value)
+
+
+def test_an_alpha_that_came_to_zero_hides_a():
+    layer = LipschitzRNN(1, 6, trainable=("alpha",))
+    with torch.no_grad():
+        layer.alpha_l0.zero_()
+    assert measure_spectra(layer)["l0"]["spectral_abscissa_a"] is None
+    assert record_spectra(layer, 1, 1)["l0"]["spectral_abscissa_a"] == 0
+
+
+def test_a_noisy_unit_is_measured_whatever_its_mode_and_steps():
+    model = SequenceClassifier(make_layer("lipschitz-noisy", 2, 5), 3).train()
+    (cell,) = model.rnn.cells
+    cell.step_size = torch.linspace(0.01, 0.02, 5)
+    wanted = torch.linalg.eigvals(cell.weight_a.detach().double()).real.max()
+    for found in (measure_spectra(model), record_spectra(model, 1, 1)):
+        assert found["l0"]["spectral_abscissa_a"] == pytest.approx(float(wanted))
 
 
 @pytest.mark.parametrize("name", ["lstm", "cornn", "cayley"])

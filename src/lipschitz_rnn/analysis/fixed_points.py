@@ -132,7 +132,7 @@ def find_fixed_points(
         recurrent neural networks, Neural Computation 25. Moré, Garbow, Hillstrom (1980), User guide
         for MINPACK-1.
     """
-    unit = single_unit("find_fixed_points", unit, torch.float64)
+    unit = single_unit("find_fixed_points", unit)
     _check(unit, input, starts, tolerance, radius)
     held = input.detach().to(unit.dtype).to(unit.device).unsqueeze(0)  # (1, P)
     reached, size = _reach(unit, held)
@@ -161,11 +161,6 @@ def _check(
     unit: StepMap, input: Tensor, starts: int, tolerance: float, radius: float | None
 ) -> None:
     where = "find_fixed_points"
-    if unit.dtype != torch.float64:
-        raise TypeError(
-            f"{where}: expected a unit in float64, got {unit.dtype}. Roots are sought to many "
-            "digits: build it with layer_cells(layer, dtype=torch.float64)."
-        )
     require_shape(where, "input", input, (unit.input_size,), "(P,)")
     require_positive_int(where, "starts", starts)
     require_in_range(where, "tolerance", tolerance, 0, open_low=True)

@@ -1,5 +1,6 @@
 """The units inside a model, as the plain matrices that a stability analysis is about."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lipschitz_rnn.analysis.increments import System, make_system
-from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, RecurrentLayer
+from lipschitz_rnn.nn import (
+    LipschitzRNN,
+    LipschitzRNNCell,
+    NoisyLipschitzRNNCell,
+    RecurrentLayer,
+)
 from lipschitz_rnn.nn.parametrizations import SymmetricSkew
 from lipschitz_rnn.nn.unit import UnitOptions, unit_proof, unit_weights
 from lipschitz_rnn.nn.units.scanned import ScanCell
@@ -76,19 +82,27 @@ def system_of_unit(unit: UnitMatrices, max_dt: float = 1.0, *, continuous: bool 
     return make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
 
 
-def find_units(model: nn.Module, *, where: str = "find_units") -> list[UnitMatrices]:
+def find_units(
+    model: nn.Module, *, where: str = "find_units", steps: bool = True
+) -> list[UnitMatrices]:
     """The units of a model, from the input on.
+
+    Of a noisy unit they are those of the step without noise.
 
     Args:
         model: A :class:`LipschitzRNN`, a cell that is an ODE of one state, a
             :class:`RecurrentLayer` of such cells, or a model with one of them as ``rnn``.
         where: Who asks, in error messages.
+        steps: Whether the steps are asked about, not A and W alone. Without, a noisy unit may be
+            in training mode, and where each of its features has a step size of its own,
+            ``step_size`` is NaN.
 
     Returns:
         One entry for each layer and direction.
 
     Raises:
-        TypeError: If the recurrent part is none of these.
+        TypeError: If the recurrent part is none of these, or the step sizes of a noisy unit differ.
+        ValueError: If a noisy unit is in training mode.
     """
     layer = getattr(model, "rnn", model)
     if isinstance(layer, LipschitzRNN):
@@ -97,25 +111,52 @@ def find_units(model: nn.Module, *, where: str = "find_units") -> list[UnitMatri
             for i in range(layer.num_layers)
             for end in ("", "_reverse")[: layer.num_directions]
         ]
-    return list(_of_cells(where, layer))
+    return list(_of_cells(where, layer, steps))
 
 
-def _of_cells(where: str, layer: nn.Module) -> Iterator[UnitMatrices]:
+def cell_options(cell: nn.Module) -> UnitOptions | None:
+    """What a cell says of itself as a Lipschitz unit; None of one that is none."""
+    if isinstance(cell, LipschitzRNNCell):
+        return cell.options
+    return cell._unit if isinstance(cell, ScanCell | NoisyLipschitzRNNCell) else None
+
+
+def _of_cells(where: str, layer: nn.Module, steps: bool) -> Iterator[UnitMatrices]:
     directions = layer.num_directions if isinstance(layer, RecurrentLayer) else 1
     cells = layer.cells if isinstance(layer, RecurrentLayer) else [layer]
     for index, cell in enumerate(cells):
         number, reverse = divmod(index, directions)
         name = f"l{number}{'_reverse' if reverse else ''}"
-        if isinstance(cell, LipschitzRNNCell):
-            yield _of_module(where, cell, name, number, "", cell.options)
-        elif isinstance(cell, ScanCell):
-            yield _of_module(where, cell, name, number, "", cell._unit)
-        else:
+        options = cell_options(cell)
+        if options is None:
             raise TypeError(
                 f"{where}: expected Lipschitz, residual or antisymmetric units, got "
                 f"{type(cell).__name__}. If it holds a recurrent layer of such units, pass the "
                 "recurrent layer itself; other units have no matrices A and W to speak of."
             )
+        unit = _of_module(where, cell, name, number, "", options)
+        if isinstance(cell, NoisyLipschitzRNNCell):
+            unit = dataclasses.replace(unit, step_size=_noise_free_step(where, cell, steps))
+        yield unit
+
+
+def _noise_free_step(where: str, cell: NoisyLipschitzRNNCell, required: bool) -> float:
+    """The step size of a noisy unit in evaluation mode; NaN if it has several."""
+    noise = cell.options["additive_noise"] or cell.options["multiplicative_noise"]
+    if required and cell.training and noise:
+        raise ValueError(
+            f"{where}: expected a noisy unit in evaluation mode, got training mode, where no step "
+            "is like another. Call model.eval(): what is said is about the step without noise."
+        )
+    d = cell.step_size.detach()
+    least, most = float(d.min()), float(d.max())
+    if required and least != most:
+        raise TypeError(  # as for every unit that is no Lipschitz unit
+            f"{where}: expected one step size for all features of a noisy unit, got d from "
+            f"{least:.4g} to {most:.4g}. In the coordinates e h/d it is the unit of step size e "
+            "with A diag(d/e) and W diag(d/e), for any e: ask about those matrices."
+        )
+    return most if least == most else math.nan
 
 
 def _of_module(

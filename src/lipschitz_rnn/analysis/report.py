@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertificate
 from lipschitz_rnn.analysis.certify import certify
 from lipschitz_rnn.analysis.conditions import TheoremConditions, check_conditions
-from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
+from lipschitz_rnn.analysis.layers import UnitMatrices, cell_options, find_units
 from lipschitz_rnn.analysis.step_sizes import (
     EulerContraction,
     StepSizes,
@@ -20,10 +20,9 @@ from lipschitz_rnn.analysis.step_sizes import (
 )
 from lipschitz_rnn.linalg import log_norm
 from lipschitz_rnn.linalg.scheme_spectrum import as_finite_double, imaginary_bound, scheme_interval
-from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, RecurrentLayer
+from lipschitz_rnn.nn import LipschitzRNN, RecurrentLayer
 from lipschitz_rnn.nn.parametrizations import SymmetricSkew
 from lipschitz_rnn.nn.unit import UnitOptions
-from lipschitz_rnn.nn.units.scanned import ScanCell
 
 
 @dataclass(frozen=True)
@@ -196,11 +195,8 @@ def _schemes(model: nn.Module) -> list[Schemes]:
     if isinstance(layer, LipschitzRNN):
         return [_schemes_of(layer, suffix, layer.options) for suffix in layer._suffixes]
     cells = list(layer.cells) if isinstance(layer, RecurrentLayer) else [layer]
-    return [
-        _schemes_of(cell, "", cell._unit if isinstance(cell, ScanCell) else cell.options)
-        for cell in cells
-        if isinstance(cell, ScanCell | LipschitzRNNCell)  # find_units knows no others
-    ]
+    found = ((cell, cell_options(cell)) for cell in cells)
+    return [_schemes_of(cell, "", options) for cell, options in found if options is not None]
 
 
 def _schemes_of(module: nn.Module, suffix: str, options: UnitOptions) -> Schemes:

@@ -63,7 +63,8 @@ def jacobian_norms(
     floating point holds.
 
     Args:
-        unit: A map of :func:`layer_cells`, a cell, or a layer of one unit.
+        unit: A map of :func:`layer_cells` in float64; or a cell, or a layer of one unit, which is
+            looked at in float64 whatever its dtype.
         input: The data, (T, B, P), time first.
         hx: Initial states, (B, N); zero if None.
         dt: For how long each input is held: a number, (T,) or (T, B).
@@ -75,11 +76,13 @@ def jacobian_norms(
         decomposition of (N, N) for each time, for each sequence.
 
     Raises:
+        TypeError: If ``unit`` is a map in another precision than float64.
         ValueError: If a shape does not fit.
 
     Examples:
         >>> from lipschitz_rnn.analysis.units import cell_of
-        >>> half = cell_of(-torch.eye(2), torch.zeros(2, 2), step_size=0.5)  # h+ = h / 2
+        >>> eye = torch.eye(2, dtype=torch.float64)
+        >>> half = cell_of(-eye, 0 * eye, step_size=0.5)  # h+ = h / 2
         >>> jacobian_norms(half, torch.zeros(3, 1, 1)).norms[:, 0]
         tensor([0.1250, 0.2500, 0.5000, 1.0000], dtype=torch.float64)
 
@@ -92,13 +95,15 @@ def jacobian_norms(
     require_shape(where, "input", input, (None, None, unit.input_size), letters)
     require_positive_int(where, "every", every)
     steps, batch = input.shape[:2]
+    input = input.to(unit.device, unit.dtype)
+    hx = None if hx is None else hx.to(unit.device, unit.dtype)
     states, held = unit.run(input, hx, dt), step_times(dt, input)
     product = torch.eye(unit.state_size, dtype=torch.float64, device=unit.device)
     product = product.expand(batch, -1, -1)
     scale = torch.zeros(batch, 1, dtype=torch.float64, device=unit.device)
     times, logs = [steps], [_log_singular_values(product)]
     for t in range(steps - 1, -1, -1):  # from dh_T/dh_(t+1) to dh_T/dh_t
-        product = product @ unit.jacobian(input[t], states[t], held[t]).double()
+        product = product @ unit.jacobian(input[t], states[t], held[t])
         norm = torch.linalg.matrix_norm(product, keepdim=True)
         norm = norm.where(norm > 0, 1.0)  # all zero: it stays so
         product, scale = product / norm, scale + norm.log().squeeze(-1)
@@ -144,6 +149,7 @@ def gradient_norms(
     input: Tensor,
     target: Tensor,
     *,
+    dt: float | Tensor | None = None,
     loss: Loss | None = None,
     dtype: torch.dtype | None = None,
 ) -> dict[str, GradientNorms]:
@@ -165,6 +171,8 @@ def gradient_norms(
             are as long as the batch.
         target: As the loss takes it: (B,) classes or (B, Q) numbers; (T, B) or (T, B, Q), in the
             layout of the input, for a model that answers at every step.
+        dt: For how long each input is held, as the model takes it: a number, (T,) or (T, B), the
+            latter in the layout of the input.
         loss: Losses (B,) of answers and target. By default the cross-entropy for integer targets
             and the mean square for others, averaged over the steps that answer.
         dtype: What to compute in; that of the model if None.
@@ -195,7 +203,8 @@ def gradient_norms(
             f"with batch_first=True, got {tuple(input.shape)}. Give one sequence a batch axis."
         )
     encoded = encoded.transpose(0, 1) if first else encoded
-    runs = run_layer(model.rnn, encoded, dtype=dtype)
+    dt = dt.mT if first and isinstance(dt, Tensor) and dt.dim() == 2 else dt
+    runs = run_layer(model.rnn, encoded, dt=dt, dtype=dtype)
     directions = int(model.rnn.num_directions)  # type: ignore[arg-type]
     losses, direct = _at_the_head(model, runs[-directions:], target, loss)
     found: dict[str, GradientNorms] = {}
@@ -250,14 +259,14 @@ def _at_the_head(
 
 def _backward(run: UnitRun, direct: Tensor) -> tuple[Tensor, Tensor]:
     """Norms (T + 1, B), and the gradient by the input, (T, B, P), from that by the output."""
-    unit, steps = run.unit, len(direct)
+    unit, steps, held = run.unit, len(direct), step_times(run.dt, run.input)
     gradient = unit.start(direct.shape[1])
     norms, by_input = [], []
     for t in range(steps, 0, -1):
         # the output is the first part of the state
         gradient = gradient + functional.pad(direct[t - 1], (0, unit.state_size - unit.hidden_size))
         norms.append(gradient.norm(dim=-1))
-        to_input, gradient = unit.pull(run.input[t - 1], run.states[t - 1], gradient)
+        to_input, gradient = unit.pull(run.input[t - 1], run.states[t - 1], gradient, held[t - 1])
         by_input.append(to_input)
     norms.append(gradient.norm(dim=-1))
     return torch.stack(norms[::-1]), torch.stack(by_input[::-1])

@@ -16,7 +16,7 @@ from lipschitz_rnn._base.checks import (
 from lipschitz_rnn.analysis.step_map import Field, StepMap
 from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell, RecurrentLayer
 from lipschitz_rnn.nn.state import State
-from lipschitz_rnn.nn.unit import UnitOptions, scan_unit, unit_field
+from lipschitz_rnn.nn.unit import UnitOptions, scan_unit, unit_field, unit_weights
 from lipschitz_rnn.nn.unroll import takes_dt
 from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
@@ -117,11 +117,13 @@ class UnitRun:
         unit: The unit.
         input: What it read, (T, B, P), in the order in which it did: a reverse one from the end.
         states: (T + 1, B, N) in that order, the initial one first.
+        dt: For how long it held each input: a number, (T,) or (T, B) in that order; None for 1.
     """
 
     unit: StepMap
     input: Tensor
     states: Tensor
+    dt: float | Tensor | None = None
 
     @property
     def output(self) -> Tensor:
@@ -131,13 +133,18 @@ class UnitRun:
 
 
 def run_layer(
-    layer: nn.Module, input: Tensor, *, dtype: torch.dtype | None = None
+    layer: nn.Module,
+    input: Tensor,
+    *,
+    dt: float | Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> list[UnitRun]:
     """What each unit of a layer reads and goes through, from states of zero.
 
     Args:
         layer: As for :func:`layer_cells`.
         input: (T, B, P), time first whatever ``batch_first`` says.
+        dt: For how long each input is held: a number, (T,) or (T, B), time first too.
         dtype: What to compute in.
 
     Returns:
@@ -152,19 +159,27 @@ def run_layer(
     units = layer_cells(layer, dtype=dtype)
     directions = int(getattr(layer, "num_directions", 1))
     input = input if dtype is None else input.to(dtype)
+    times = (dt, dt.flip(0) if isinstance(dt, Tensor) and dt.dim() else dt)
     for first in range(0, len(units), directions):
         pair = units[first : first + directions]
         inputs = (input, input.flip(0))  # the second is for the reverse direction
-        runs += [UnitRun(one, x, one.run(x)) for one, x in zip(pair, inputs, strict=False)]
+        for one, x, time in zip(pair, inputs, times, strict=False):
+            runs.append(UnitRun(one, x, one.run(x, dt=time), time))
         input = torch.cat([run.output for run in runs[-directions:]], -1)
     return runs
 
 
-def single_unit(where: str, unit: StepMap | nn.Module, dtype: torch.dtype | None = None) -> StepMap:
-    """The one unit that is meant: a map, a cell, or a layer that holds one."""
+def single_unit(where: str, unit: StepMap | nn.Module) -> StepMap:
+    """The one unit that is meant, in float64: a cell or a layer of one is looked at in a copy."""
+    # products of many derivatives, and roots, are wanted to more digits than float32 has
     if isinstance(unit, StepMap):
+        if unit.dtype != torch.float64:
+            raise TypeError(
+                f"{where}: expected a unit in float64, got {unit.dtype}. Build it with "
+                "layer_cells(layer, dtype=torch.float64), or pass the layer itself."
+            )
         return unit
-    units = layer_cells(unit, dtype=dtype)
+    units = layer_cells(unit, dtype=torch.float64)
     if len(units) != 1:
         raise ValueError(
             f"{where}: expected one unit, got a layer of {len(units)}. Choose one of "
@@ -177,9 +192,14 @@ def _from_unit(
     module: nn.Module, suffix: str, options: UnitOptions, name: str, dtype: torch.dtype | None
 ) -> StepMap:
     """A Lipschitz unit, with every constrained weight read once."""
+    tensors = {key: getattr(module, key + suffix, None) for key in (*_WEIGHTS, *_SCALARS)}
+    if options.constraint is not None:  # A and W as they are run: constrained once, and exactly
+        with torch.no_grad():
+            tensors["weight_a"], tensors["weight_hh"] = unit_weights(module, suffix, options)[:2]
+        trainable = tuple(name for name in options.trainable if name != "alpha")
+        options = replace(options, constraint=None, alpha=1.0, trainable=trainable)
     weights = nn.Module()
-    for key in (*_WEIGHTS, *_SCALARS):
-        value = getattr(module, key + suffix, None)
+    for key, value in tensors.items():
         value = value.detach().clone() if isinstance(value, Tensor) else None
         weights.register_buffer(key, value if dtype is None or value is None else value.to(dtype))
     u: Tensor = weights.weight_ih  # type: ignore[assignment]

@@ -14,9 +14,6 @@ from lipschitz_rnn.cli.options import AsJson, RunDir, Weights, WeightsChoice
 if TYPE_CHECKING:
     from lipschitz_rnn.analysis import StabilityCertificate
 
-TIMED = ("pendulum",)
-"""Data whose inputs come with times ``dt``."""
-
 
 class Strength(StrEnum):
     """How much is searched."""
@@ -54,11 +51,12 @@ def certify(
     from lipschitz_rnn.analysis import certify as certify_model
     from lipschitz_rnn.analysis.certificate_file import save_certificate
     from lipschitz_rnn.cli.console import say, warn
+    from lipschitz_rnn.data.tasks import has_times
     from lipschitz_rnn.experiments import load_trained
 
     trained = load_trained(run, weights.value)
     if max_dt is None:  # of times that are not told, nothing is known
-        timed = trained.config.data.name in TIMED and not continuous
+        timed = has_times(trained.config.data.name) and not continuous
         max_dt = math.inf if timed else 1.0
     report = warn if sys.stderr.isatty() else None
     path = run / "certificate.json" if output is None else output

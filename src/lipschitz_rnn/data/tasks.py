@@ -26,21 +26,35 @@ from lipschitz_rnn.data.stream import SymbolStream
 from lipschitz_rnn.data.synthetic import load_adding, load_copying
 from lipschitz_rnn.data.timit import load_timit
 
-LOADERS: Mapping[str, Callable[..., Split]] = {
-    "adding": load_adding,
-    "cifar10": partial(load_scifar, "cifar10"),
-    "cifar10-jpeg": partial(load_scifar, "cifar10-jpeg"),
-    "copying": load_copying,
-    "digits": partial(load_image_split, "digits"),
-    "mnist": partial(load_image_split, "mnist"),
-    "pendulum": load_pendulum,
-    "ptb-char": partial(load_ptb, "char"),
-    "ptb-word": partial(load_ptb, "word"),
-    "shakespeare": load_shakespeare,
-    "speech": load_speech,
-    "timit": load_timit,
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set by what is known of it before it is loaded.
+
+    Attributes:
+        load: The function that loads it.
+        timed: Whether its inputs come with times ``dt``.
+    """
+
+    load: Callable[..., Split]
+    timed: bool = False
+
+
+TASKS: Mapping[str, Task] = {
+    "adding": Task(load_adding),
+    "cifar10": Task(partial(load_scifar, "cifar10")),
+    "cifar10-jpeg": Task(partial(load_scifar, "cifar10-jpeg")),
+    "copying": Task(load_copying),
+    "digits": Task(partial(load_image_split, "digits")),
+    "mnist": Task(partial(load_image_split, "mnist")),
+    "pendulum": Task(load_pendulum, timed=True),
+    "ptb-char": Task(partial(load_ptb, "char")),
+    "ptb-word": Task(partial(load_ptb, "word")),
+    "shakespeare": Task(load_shakespeare),
+    "speech": Task(load_speech),
+    "timit": Task(load_timit),
 }
-"""Every data set, with the function that loads it."""
+"""Every data set."""
 
 _EVERYWHERE = ("data_dir", "report")
 
@@ -49,7 +63,7 @@ def split_options(name: str) -> tuple[str, ...]:
     """Options that a data set takes, besides ``train_size`` and where to look for it.
 
     Args:
-        name: One of :data:`LOADERS`.
+        name: One of :data:`TASKS`.
 
     Returns:
         Names of the keyword arguments of :func:`load_split`.
@@ -61,14 +75,37 @@ def split_options(name: str) -> tuple[str, ...]:
         >>> split_options("shakespeare")
         ('steps',)
     """
-    if name not in LOADERS:
-        hint = nearest(name, LOADERS)
-        raise InputError(
-            f"data set: expected one of {', '.join(LOADERS)}, got {name!r}. {hint}".rstrip()
-        )
-    parameters = inspect.signature(LOADERS[name]).parameters.values()
+    parameters = inspect.signature(_task(name).load).parameters.values()
     keywords = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     return tuple(name for name in keywords if name not in _EVERYWHERE)
+
+
+def has_times(name: str) -> bool:
+    """Whether the inputs of a data set come with times ``dt``; nothing is loaded.
+
+    Args:
+        name: One of :data:`TASKS`.
+
+    Returns:
+        Whether every part of its split has ``dt``.
+
+    Raises:
+        InputError: If there is no such data set; the message gives the nearest one.
+
+    Examples:
+        >>> has_times("pendulum"), has_times("digits")
+        (True, False)
+    """
+    return _task(name).timed
+
+
+def _task(name: str) -> Task:
+    if name not in TASKS:
+        hint = nearest(name, TASKS)
+        raise InputError(
+            f"data set: expected one of {', '.join(TASKS)}, got {name!r}. {hint}".rstrip()
+        )
+    return TASKS[name]
 
 
 def load_split(
@@ -82,7 +119,7 @@ def load_split(
     """Load a data set and split it.
 
     Args:
-        name: One of :data:`LOADERS`.
+        name: One of :data:`TASKS`.
         train_size: Use the first so many training samples alone; all if None.
         data_dir: A data folder to ask first.
         report: Takes one line for each source that failed.
@@ -108,11 +145,12 @@ def load_split(
                 f"data set {name}: expected options among {', '.join(taken)}, "
                 f"got {key}={value!r}. Remove it."
             )
-    required = inspect.signature(LOADERS[name]).parameters
+    task = _task(name)
+    required = inspect.signature(task.load).parameters
     for key in taken:
         if key not in given and required[key].default is inspect.Parameter.empty:
             raise InputError(f"data set {name}: expected a value for {key}, got none.")
-    split = LOADERS[name](data_dir=data_dir, report=report, **given)
+    split = task.load(data_dir=data_dir, report=report, **given)
     if train_size is None:
         return split
     return dataclasses.replace(split, train=_first(split.train, train_size))

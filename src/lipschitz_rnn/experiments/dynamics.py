@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from lipschitz_rnn.analysis.fixed_points import FixedPoints, find_fixed_points
 from lipschitz_rnn.analysis.lyapunov import LyapunovSpectrum, lyapunov_exponents
 from lipschitz_rnn.analysis.report import StabilityReport, stability_report
 from lipschitz_rnn.analysis.step_map import StepMap
-from lipschitz_rnn.analysis.units import UnitRun, layer_cells
+from lipschitz_rnn.analysis.units import UnitRun, layer_cells, run_layer
 from lipschitz_rnn.data import Batch, Split
 from lipschitz_rnn.experiments.registry import build_data
 from lipschitz_rnn.experiments.runs import Report, TrainedRun, load_trained
@@ -36,19 +35,6 @@ def for_people(trained: TrainedRun) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise InputError(f"{trained.config.name}, {trained.config.model.unit}: {error}") from None
-
-
-@dataclass(frozen=True, eq=False)
-class TimedRun:
-    """One unit over a batch, and for how long it held each input.
-
-    Attributes:
-        run: What it read and went through, in the order in which it did.
-        dt: (T, B) in that order; None for 1.
-    """
-
-    run: UnitRun
-    dt: Tensor | None
 
 
 def sample_batch(split: Split, samples: int) -> Batch:
@@ -83,7 +69,7 @@ def largest_dt(split: Split) -> float:
     return max((float(dt.max()) for dt in times if dt is not None and dt.numel()), default=1.0)
 
 
-def run_units(model: nn.Module, batch: Batch) -> list[TimedRun]:
+def run_units(model: nn.Module, batch: Batch) -> list[UnitRun]:
     """What every unit of a model reads and goes through, in float64.
 
     Args:
@@ -96,20 +82,10 @@ def run_units(model: nn.Module, batch: Batch) -> list[TimedRun]:
     Raises:
         TypeError: If there is nothing to look into, as in torch's own layers.
     """
-    layer, dtype = model.rnn, torch.float64
-    units = layer_cells(layer, dtype=dtype)  # type: ignore[arg-type]
     with torch.no_grad():
-        input = model.encoder(batch.input).transpose(0, 1).to(dtype)  # type: ignore[operator]
-    dt = None if batch.dt is None else batch.dt.mT.to(dtype)  # (T, B)
-    found: list[TimedRun] = []
-    for pair in _by_layer(layer, units):
-        for unit in pair:
-            back = unit.name.endswith("_reverse")
-            x = input.flip(0) if back else input
-            time = dt.flip(0) if back and dt is not None else dt
-            found.append(TimedRun(UnitRun(unit, x, unit.run(x, dt=time)), time))
-        input = torch.cat([one.run.output for one in found[-len(pair) :]], -1)
-    return found
+        input = model.encoder(batch.input).transpose(0, 1)  # type: ignore[operator]
+    dt = None if batch.dt is None else batch.dt.mT  # (T, B)
+    return run_layer(model.rnn, input, dt=dt, dtype=torch.float64)  # type: ignore[arg-type]
 
 
 def _by_layer(layer: object, units: list[StepMap]) -> list[list[StepMap]]:
@@ -164,10 +140,9 @@ def lyapunov_run(
     with for_people(trained):
         runs = run_units(trained.model, sample_batch(split, samples))
     spectra = []
-    for one in runs:
-        unit = one.run.unit
-        size = unit.state_size if count is None else min(count, unit.state_size)
-        spectra.append(lyapunov_exponents(unit, one.run.input, count=size, dt=one.dt))
+    for run in runs:
+        size = run.unit.state_size if count is None else min(count, run.unit.state_size)
+        spectra.append(lyapunov_exponents(run.unit, run.input, count=size, dt=run.dt))
     return tuple(spectra)
 
 

@@ -1,7 +1,8 @@
 """What the theory asks of A and W, measured for every layer of a recurrent network."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,42 +10,28 @@ from torch import nn
 
 from lipschitz_rnn.analysis.certify import certify_construction
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
-from lipschitz_rnn.linalg import log_norm, spectral_abscissa
-from lipschitz_rnn.nn import LipschitzRNN
-from lipschitz_rnn.nn.unit import unit_weights
+from lipschitz_rnn.linalg import log_norm
 
 EIGENVALUES = 384
 """How many eigenvalues an epoch of the record may hold on average, about 10 kB."""
 
 
-def measure_spectra(model: nn.Module) -> dict[str, Any]:
+def measure_spectra(model: nn.Module) -> dict[str, dict[str, float | None]]:
     """How far A and W reach into the right half plane.
 
-    For each layer: largest real parts of the eigenvalues of A and of W, and the largest eigenvalue
+    For each unit: largest real parts of the eigenvalues of A and of W, and the largest eigenvalue
     of the symmetric part of A; without the factor alpha, which scales A in the unit. Under a
-    constraint they are of the damped matrices, as they are run. Entries are None that cannot be
-    had: those of A where the unit has no linear term, and those of matrices with numbers that are
-    not finite.
+    constraint they are of the damped matrices, as they are run.
 
     Args:
-        model: Holds any number of :class:`LipschitzRNN`, or of cells with ``weight_hh`` (H, H) and
-            perhaps ``weight_a``: those of the units that are ODEs.
+        model: As :func:`lipschitz_rnn.analysis.find_units` takes it, a noisy unit in any mode.
 
     Returns:
-        ``{"l0": {"spectral_abscissa_a": .., "spectral_abscissa_w": .., "log_norm_a": ..}, ..}``.
+        ``{"l0": {"spectral_abscissa_a": .., "spectral_abscissa_w": .., "log_norm_a": ..}, ..}``;
+        nothing for units without A and W. Entries are None that cannot be had: those of A where the
+        unit has no linear term, and those of matrices with numbers that are not finite.
     """
-    units = [module for module in model.modules() if isinstance(module, LipschitzRNN)]
-    spectra = {}
-    for number, unit in enumerate(units):
-        prefix = f"rnn{number}." if len(units) > 1 else ""
-        for layer in range(unit.num_layers):
-            for end in ("", "_reverse")[: unit.num_directions]:
-                spectra[f"{prefix}l{layer}{end}"] = _measure(*_matrices(unit, f"_l{layer}{end}"))
-    cells = [module for module in model.modules() if _is_ode_cell(module)]
-    for number, cell in enumerate(cells):
-        key = f"cell{number}" if len(cells) > 1 or units else "l0"
-        spectra[key] = _measure(getattr(cell, "weight_a", None), cell.weight_hh)  # type: ignore[arg-type]
-    return spectra
+    return {unit.name: _Spectrum.of(_without_alpha(unit), unit.w).figures for unit in _units(model)}
 
 
 def record_spectra(model: nn.Module, epoch: int, epochs: int) -> dict[str, Any]:
@@ -59,7 +46,7 @@ def record_spectra(model: nn.Module, epoch: int, epochs: int) -> dict[str, Any]:
     ``rate`` that is proved.
 
     Args:
-        model: The model.
+        model: As for :func:`measure_spectra`.
         epoch: Which epoch has ended, from 1.
         epochs: How many there are.
 
@@ -67,31 +54,58 @@ def record_spectra(model: nn.Module, epoch: int, epochs: int) -> dict[str, Any]:
         A table for each unit by its name; nothing for units without A and W. Entries are None as in
         :func:`measure_spectra`.
     """
-    try:
-        units = find_units(model)
-    except TypeError:  # no unit with these matrices
-        return {}
+    units = _units(model)
     count = sum(len(unit.w) * (1 if unit.a is None else 2) for unit in units)
-    is_due = epoch % math.ceil(count / EIGENVALUES) == 0 or epoch == epochs
+    is_due = epoch % max(1, math.ceil(count / EIGENVALUES)) == 0 or epoch == epochs
     return {unit.name: _record_unit(unit, is_due) for unit in units}
 
 
+def _units(model: nn.Module) -> list[UnitMatrices]:
+    try:
+        return find_units(model, steps=False)
+    except TypeError:  # no unit with these matrices
+        return []
+
+
+def _without_alpha(unit: UnitMatrices) -> np.ndarray | None:
+    """A by itself; under a constraint α A, which is what was damped."""
+    if unit.a is None or unit.constrained:
+        return unit.a
+    with np.errstate(all="ignore"):  # a learned α may come to be 0: then A cannot be had
+        return np.asarray(unit.a / np.asarray(unit.alpha, dtype=unit.a.dtype))
+
+
 def _record_unit(unit: UnitMatrices, with_eigenvalues: bool) -> dict[str, Any]:
-    of_a, of_w = sorted_eigenvalues(unit.a), sorted_eigenvalues(unit.w)
-    entry: dict[str, Any] = {
-        "spectral_abscissa_a": None if of_a is None else float(of_a[0].real),
-        "spectral_abscissa_w": None if of_w is None else float(of_w[0].real),
-        "log_norm_a": None if of_a is None else float(log_norm(torch.tensor(unit.a).double())),
-    }
+    spectrum = _Spectrum.of(unit.a, unit.w)
+    entry: dict[str, Any] = {**spectrum.figures}
     if unit.proof is not None:
         proved = certify_construction(unit)
         entry["certificate"] = {"holds": proved.holds, "rate": proved.rate}
     if with_eigenvalues:
-        entry |= {"eigenvalues_a": _pairs(of_a), "eigenvalues_w": _pairs(of_w)}
+        entry |= {"eigenvalues_a": _pairs(spectrum.of_a), "eigenvalues_w": _pairs(spectrum.of_w)}
     return entry
 
 
-def sorted_eigenvalues(matrix: np.ndarray | None) -> np.ndarray | None:
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Eigenvalues of A and W, and what is said of them in three numbers."""
+
+    of_a: np.ndarray | None
+    of_w: np.ndarray | None
+    figures: dict[str, float | None]
+
+    @classmethod
+    def of(cls, a: np.ndarray | None, w: np.ndarray) -> Self:
+        of_a, of_w = _sorted_eigenvalues(a), _sorted_eigenvalues(w)
+        figures = {
+            "spectral_abscissa_a": None if of_a is None else float(of_a[0].real),
+            "spectral_abscissa_w": None if of_w is None else float(of_w[0].real),
+            "log_norm_a": None if of_a is None else float(log_norm(torch.tensor(a).double())),
+        }
+        return cls(of_a, of_w, figures)
+
+
+def _sorted_eigenvalues(matrix: np.ndarray | None) -> np.ndarray | None:
     """Eigenvalues of a matrix, the largest real part first; None if it is absent or not finite."""
     if matrix is None or not np.isfinite(matrix).all():
         return None
@@ -106,29 +120,3 @@ def _pairs(values: np.ndarray | None) -> list[list[float]] | None:
         return None
     parts = np.stack((values.real, values.imag), axis=-1).astype(np.float32)
     return [[float(str(part)) for part in pair] for pair in parts]
-
-
-def _is_ode_cell(module: nn.Module) -> bool:
-    """A cell of one state with a vector field, whose matrices mean what A and W do."""
-    parts = getattr(module, "state_parts", ("h",))
-    has_field = hasattr(module, "vector_field") and hasattr(module, "weight_hh")
-    return has_field and len(parts) == 1
-
-
-def _matrices(layer: LipschitzRNN, suffix: str) -> tuple[torch.Tensor | None, torch.Tensor]:
-    if layer.options.constraint is None:
-        return getattr(layer, f"weight_a{suffix}"), getattr(layer, f"weight_hh{suffix}")
-    a, w = unit_weights(layer, suffix, layer.options)[:2]
-    return a, w
-
-
-def _measure(a: torch.Tensor | None, w: torch.Tensor) -> dict[str, float | None]:
-    a = None if a is None or not a.isfinite().all() else a.detach().double()
-    w_is_finite = bool(w.isfinite().all())
-    return {
-        "spectral_abscissa_a": None if a is None else float(spectral_abscissa(a)),
-        "spectral_abscissa_w": float(spectral_abscissa(w.detach().double()))
-        if w_is_finite
-        else None,
-        "log_norm_a": None if a is None else float(log_norm(a)),
-    }

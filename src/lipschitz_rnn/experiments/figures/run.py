@@ -9,8 +9,10 @@ from torch import Tensor
 from lipschitz_rnn.analysis.fixed_points import find_fixed_points
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
 from lipschitz_rnn.analysis.sensitivity import gradient_norms
+from lipschitz_rnn.analysis.units import UnitRun
 from lipschitz_rnn.data import Batch
-from lipschitz_rnn.experiments.dynamics import TimedRun, run_units
+from lipschitz_rnn.experiments.dynamics import run_units
+from lipschitz_rnn.experiments.figures.curves import read_curves
 from lipschitz_rnn.experiments.figures.gradient import gradient_figure
 from lipschitz_rnn.experiments.figures.history import history_figure
 from lipschitz_rnn.experiments.figures.save import save_figure
@@ -32,7 +34,7 @@ def draw_run(
     """Draw spectra, history, gradients and vector field of a run, each as SVG and PNG.
 
     What cannot be had is left out: gradients and fields without samples; gradients of a language
-    model, and along irregular times; history without a record of spectra.
+    model; history without a record of spectra.
 
     Args:
         trained: The run.
@@ -52,14 +54,16 @@ def draw_run(
     record = RunFolder(run_dir).record
     history = read_history(record) if record.exists() else None
     if history is not None and history.units:
-        figures["history"] = history_figure(history, title=title)
-    if batch is not None and batch.dt is None and isinstance(trained.model, SequenceRegressor):
-        norms = gradient_norms(trained.model, batch.input, batch.target, dtype=torch.float64)
+        figures["history"] = history_figure(history, read_curves(record), title=title)
+    if batch is not None and isinstance(trained.model, SequenceRegressor):
+        norms = gradient_norms(
+            trained.model, batch.input, batch.target, dt=batch.dt, dtype=torch.float64
+        )
         figures["gradients"] = gradient_figure(norms, title=title)
-    for one in runs:
-        if one.run.unit.state_size > 1:
-            name = f"{title}, unit {one.run.unit.name}"
-            figures[f"field-{one.run.unit.name}"] = _field(one, name)
+    for run in runs:
+        if run.unit.state_size > 1:
+            name = f"{title}, unit {run.unit.name}"
+            figures[f"field-{run.unit.name}"] = _field(run, name)
     return _save(figures, folder)
 
 
@@ -71,7 +75,8 @@ def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
     return paths
 
 
-def _spectra(unit: UnitMatrices, along: TimedRun | None, title: str) -> Figure:
+def _spectra(unit: UnitMatrices, run: UnitRun | None, title: str) -> Figure:
+    along = run if run is not None and run.unit.vector_field is not None else None
     return spectra_figure(
         unit.a,
         unit.w,
@@ -82,16 +87,15 @@ def _spectra(unit: UnitMatrices, along: TimedRun | None, title: str) -> Figure:
     )
 
 
-def jacobians_along(along: TimedRun) -> Tensor:
+def jacobians_along(run: UnitRun) -> Tensor:
     """Jacobians of the right-hand side at states spread evenly over data.
 
     Args:
-        along: A unit that is an ODE, over a batch.
+        run: A unit that is an ODE, over a batch.
 
     Returns:
         (K, N, N), as many as make about 2,000 eigenvalues.
     """
-    run = along.run
     inputs = run.input.flatten(0, 1)  # (T B, P)
     states = run.states[:-1].flatten(0, 1)
     count = min(len(states), max(1, _EIGENVALUES // run.unit.state_size))
@@ -99,9 +103,8 @@ def jacobians_along(along: TimedRun) -> Tensor:
     return run.unit.field_jacobian(inputs[index], states[index])
 
 
-def _field(along: TimedRun, title: str) -> Figure:
+def _field(run: UnitRun, title: str) -> Figure:
     """The field while the input is held at its mean over the samples and steps."""
-    run = along.run
     held = run.input.mean((0, 1))
     return vector_field_figure(
         run.unit,
