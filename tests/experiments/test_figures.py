@@ -1,7 +1,9 @@
 """The data in the figures are right: what is drawn is read back from the figure."""
 
 import dataclasses
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +17,13 @@ from lipschitz_rnn.analysis.units import cell_of
 from lipschitz_rnn.experiments.figures import (
     gradient_figure,
     history_figure,
+    read_curves,
     save_figure,
     spectra_figure,
     vector_field_figure,
 )
-from lipschitz_rnn.experiments.figures.vector_field import leading_plane
-from lipschitz_rnn.experiments.history import History, UnitHistory
+from lipschitz_rnn.experiments.figures.vector_field import leading_plane, shifted_to
+from lipschitz_rnn.experiments.history import History, UnitHistory, read_history
 from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier
 
 RNG = np.random.default_rng(0)
@@ -90,16 +93,83 @@ def history():
     return History(np.array([1, 2, 3]), loss, loss + 1, {"l0": unit, "l1": blank})
 
 
+def by_title(figure):
+    return {axes.get_title("left"): axes for axes in figure.axes}
+
+
 def test_history_shows_loss_and_every_unit(history):
     figure = history_figure(history, title="a run")
-    loss, first, second = figure.axes
+    loss, *first, w_of_second, norm_of_second = figure.axes
     assert lines_of(loss)["training"].tolist() == [[1, 3], [2, 2], [3, 1]]
     assert lines_of(loss)["validation"][:, 1].tolist() == [4, 3, 2]
-    assert lines_of(first)["log. norm of A"][:, 1].tolist() == [0, -1, -2]
-    assert lines_of(first)["abscissa of W"][:, 1].tolist() == [0, 1, 2]
-    assert "abscissa of A" not in lines_of(second)
-    assert second.get_xlabel() == "epoch"
+    a, w, norm = first
+    assert lines_of(a)["abscissa of A"][:2, 1].tolist() == [0.1, 0.2]
+    assert lines_of(w)["abscissa of W"][:, 1].tolist() == [0, 1, 2]
+    assert lines_of(norm)["log. norm of A"][:, 1].tolist() == [0, -1, -2]
+    assert a.get_ylabel().startswith("unit l0")
+    assert w_of_second.get_ylabel().startswith("unit l1")  # it has no abscissa of A
+    assert lines_of(norm_of_second)["log. norm of A"][:, 1].tolist() == [0, -1, -2]
+    assert norm_of_second.get_xlabel() == "epoch"
     figure.canvas.draw()
+
+
+def write_record(path, rates):
+    """The record of a unit of which a rate is proved after each epoch, or nothing if None."""
+    lines = [
+        {
+            "event": "epoch",
+            "epoch": epoch,
+            "train": {"loss": 1.0, "accuracy": 0.1 * epoch},
+            "validation": {"loss": 2.0, "accuracy": 0.2 * epoch},
+            "spectra": {
+                "l0": {
+                    "spectral_abscissa_a": -0.3,
+                    "spectral_abscissa_w": 2.0,
+                    "log_norm_a": 30.0,
+                    "certificate": {"holds": rate is not None, "rate": rate},
+                }
+            },
+        }
+        for epoch, rate in enumerate(rates, 1)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_history_shows_what_is_proved_after_every_epoch(tmp_path):
+    record = write_record(tmp_path / "record.jsonl", [0.01, None, 0.03])
+    curves = read_curves(record)
+    figure = history_figure(read_history(record), curves)
+    panels = by_title(figure)
+    drawn = lines_of(panels["rate of contraction that is proved"])
+    np.testing.assert_array_equal(drawn["proved rate"], [[1, 0.01], [2, np.nan], [3, 0.03]])
+    np.testing.assert_array_equal(drawn["nothing proved"], [[2, 0]])
+    assert lines_of(panels["accuracy"])["validation"][:, 1] == pytest.approx([0.2, 0.4, 0.6])
+    assert len(panels) == len(figure.axes) == 6
+    figure.canvas.draw()
+    never = write_record(tmp_path / "never.jsonl", [None])
+    figure = history_figure(read_history(never), read_curves(never))
+    figure.canvas.draw()
+
+
+def test_the_committed_run_is_certified_after_each_of_its_epochs():
+    folder = Path(__file__).parents[2] / "results/mnist-8px-contractive/contractive-0.01-seed1"
+    curves = read_curves(folder / "record.jsonl")
+    assert len(curves.certified_rates["l0"]) == 30
+    assert (curves.certified_rates["l0"] >= 0.01).all()
+
+
+def test_records_without_these_curves_and_damaged_ones(tmp_path):
+    record = tmp_path / "record.jsonl"
+    line = {"event": "epoch", "epoch": 1, "train": {"loss": 1.0}, "validation": {"loss": 2.0}}
+    record.write_text(json.dumps(line) + "\n")
+    curves = read_curves(record)
+    assert curves.certified_rates == {}
+    assert np.isnan(curves.train_accuracy).tolist() == [True]
+    assert list(by_title(history_figure(read_history(record), curves))) == ["loss"]
+    record.write_text('{"event": "epoch"')
+    with pytest.raises(InputError, match="damaged"):
+        read_curves(record)
 
 
 def test_gradients_are_the_quantiles_on_a_logarithmic_scale():
@@ -138,8 +208,9 @@ def test_a_plane_shows_states_of_rest_by_their_stability():
     assert sorted(stable[:, 0].round(3).tolist()) == [-0.958, 0.958]
     assert np.abs(stable[:, 1]).max() < 1e-6
     np.testing.assert_allclose(drawn["unstable state of rest"], [[0, 0]], atol=1e-8)
-    path = drawn["trajectories along data, to the dot"]
-    np.testing.assert_array_equal(path, states[:, 0].numpy())
+    for number in range(2):
+        path = drawn[f"_trajectory {number}"]
+        np.testing.assert_array_equal(path, states[:, number].numpy())
 
 
 def test_what_lies_outside_is_counted():
@@ -169,6 +240,23 @@ def test_more_features_are_seen_in_their_principal_plane():
     single = cell_of(-torch.eye(1), torch.eye(1), step_size=0.1)
     with pytest.raises(ValueError, match="two features or more"):
         vector_field_figure(single, torch.zeros(1))
+
+
+def test_the_plane_goes_through_the_state_of_rest():
+    torch.manual_seed(0)
+    unit = cell_of(-torch.eye(5).double(), 0.1 * torch.randn(5, 5).double(), step_size=0.1)
+    points = find_fixed_points(unit, torch.zeros(1))
+    states = unit.run(torch.zeros(30, 4, 1).double(), torch.randn(4, 5).double() + 1)
+    plane = leading_plane(states)
+    (point,) = points.points
+    through = shifted_to(plane, point.state)
+    np.testing.assert_allclose(through.project(states), plane.project(states), atol=1e-12)
+    at = through.project(point.state) @ through.directions.mT.numpy() + through.center.numpy()
+    np.testing.assert_allclose(at, point.state, atol=1e-12)
+    drawn = lines_of(
+        vector_field_figure(unit, torch.zeros(1), states=states, points=points).axes[0]
+    )
+    np.testing.assert_allclose(drawn["_trajectory 0"], plane.project(states)[:, 0], atol=1e-12)
 
 
 def test_equal_figures_are_equal_files_and_no_state_is_left(tmp_path):

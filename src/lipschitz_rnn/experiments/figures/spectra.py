@@ -123,6 +123,6 @@ def _draw_spectra(axes: Axes, spectra: Mapping[str, np.ndarray]) -> None:
             markersize=size,
             markerfacecolor="none" if marker == "o" else color,
             markeredgewidth=0.0 if marker == "." else 0.9,
-            zorder=3 if name == "Jacobian" else 4,
+            zorder={"Jacobian": 3, "W": 4, "A": 5}[name],  # circles hide nothing below them
             label="Jacobians along data" if name == "Jacobian" else f"eigenvalues of {name}",
         )

@@ -1,11 +1,13 @@
 """The flow of a unit under a held input, in a plane."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from torch import Tensor
 
 from lipschitz_rnn.analysis.fixed_points import FixedPoint, FixedPoints
@@ -13,6 +15,7 @@ from lipschitz_rnn.analysis.step_map import StepMap
 from lipschitz_rnn.experiments.figures import style
 
 _GRID = 24
+_COLORS = (style.VERMILION, style.BLUE, style.GREEN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,21 @@ def leading_plane(states: Tensor) -> Plane:
     return Plane(center, rows[:2].mT, (float(shares[0]), float(shares[1])))
 
 
+def shifted_to(plane: Plane, state: Tensor) -> Plane:
+    """The parallel plane through a state.
+
+    Args:
+        plane: The plane.
+        state: (N,).
+
+    Returns:
+        The plane, in which all states keep their coordinates.
+    """
+    offset = state.to(plane.center) - plane.center
+    across = offset - plane.directions @ (plane.directions.mT @ offset)
+    return replace(plane, center=plane.center + across)
+
+
 def vector_field_figure(
     unit: StepMap,
     input: Tensor,
@@ -63,9 +81,10 @@ def vector_field_figure(
 ) -> Figure:
     """Streamlines of the right-hand side for a held input, with states of rest.
 
-    With more than two features, in the plane of the two leading principal components of ``states``:
-    the field is that at the points of the plane, projected onto it, and trajectories and states of
-    rest are projected too. What leaves the plane is not seen.
+    With more than two features, in a plane along the two leading principal components of
+    ``states``, through the state of rest that most starts led to, or else through their mean: the
+    field is that at the points of the plane, projected onto it, and trajectories and other states
+    of rest are projected too. What leaves the plane is not seen.
 
     Args:
         unit: A unit that is an ODE.
@@ -92,8 +111,10 @@ def vector_field_figure(
         )
     known = unit.start(1).unsqueeze(0) if states is None else states
     plane = leading_plane(known)
-    paths = plane.project(known)
     found = () if points is None else points.points
+    if found and plane.shares is not None:  # so that the flow is seen to come to rest there
+        plane = shifted_to(plane, found[0].state)
+    paths = plane.project(known)
     shown = paths if states is not None or not found else plane.project(_stack(found))
     window = style.window(shown.reshape(-1, 2), square=plane.shares is not None)
     with style.house_style():
@@ -105,8 +126,7 @@ def vector_field_figure(
         axes.set_box_aspect(1)
         _label(axes, plane)
         style.add_title(figure, title)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        _add_legend(figure, axes)
     return figure
 
 
@@ -132,9 +152,10 @@ def _draw_field(
 
 def _draw_paths(axes: Axes, paths: np.ndarray) -> None:
     """Trajectories (T + 1, B, 2), each with a dot where it ends."""
-    lines = axes.plot(paths[..., 0], paths[..., 1], color=style.VERMILION, linewidth=0.8)
-    lines[0].set_label("trajectories along data, to the dot")
-    axes.plot(paths[-1, :, 0], paths[-1, :, 1], ".", color=style.VERMILION, markersize=7, zorder=4)
+    for number, path in enumerate(np.moveaxis(paths, 1, 0)):
+        color = _COLORS[number % len(_COLORS)]
+        axes.plot(*path.T, color=color, linewidth=0.8, label=f"_trajectory {number}")
+        axes.plot(*path[-1], "o", color=color, markersize=5, markeredgecolor="white", zorder=4)
 
 
 def _draw_points(axes: Axes, points: tuple[FixedPoint, ...], plane: Plane) -> None:
@@ -170,3 +191,21 @@ def _label(axes: Axes, plane: Plane) -> None:
     label = "principal component {}  ({:.0%} of the variance)"
     axes.set_xlabel(label.format(1, plane.shares[0]))
     axes.set_ylabel(label.format(2, plane.shares[1]))
+
+
+def _add_legend(figure: Figure, axes: Axes) -> None:
+    """One entry for all trajectories, in the colours of the first of them."""
+    handles: list[Any]
+    handles, labels = axes.get_legend_handles_labels()
+    paths = [line for line in axes.lines if str(line.get_label()).startswith("_trajectory")]
+    if paths:
+        handles = [tuple(paths[: len(_COLORS)]), *handles]
+        labels = ["trajectories along data, to the dot", *labels]
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.2)},
+        handlelength=2.6,
+    )
