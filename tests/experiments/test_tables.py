@@ -23,6 +23,7 @@ TABLES = (
     "seeds",
     "short",
     "certified",
+    "certified-rows",
     "certified-smnist",
 )
 SIZES = {  # input size, output size, kind
