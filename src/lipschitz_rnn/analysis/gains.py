@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_positive_int
+from lipschitz_rnn.analysis.as_written import require_as_written
 from lipschitz_rnn.analysis.certificates import StabilityCertificate
 from lipschitz_rnn.analysis.norms import product, together, up
 from lipschitz_rnn.analysis.responses import UnitResponse, unit_responses
@@ -112,8 +113,10 @@ def read_head(where: str, model: nn.Module) -> nn.Linear | None:
         The head.
 
     Raises:
-        ValueError: If something stands between input, recurrent layer and head, with the reason.
+        ValueError: If something stands between input, recurrent layer and head, or changes what one
+            of them computes, with the reason.
     """
+    require_as_written(where, model)
     if not isinstance(model, SequenceRegressor):
         if hasattr(model, "rnn"):
             raise ValueError(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from lipschitz_rnn.analysis.as_written import require_as_written
 from lipschitz_rnn.analysis.increments import System, make_system
 from lipschitz_rnn.nn import (
     LipschitzRNN,
@@ -74,11 +75,13 @@ def system_of_unit(unit: UnitMatrices, max_dt: float = 1.0, *, continuous: bool 
         continuous: The differential equation, not the step that is run.
 
     Returns:
-        The system of the longest integrator step, or of the flow.
+        The system of the longest integrator step, or of the flow. A step that is not a finite
+        number above 0, as of a run that diverged, is NaN: it proves nothing, and is not the flow.
     """
     if continuous:
         return make_system(unit.a, unit.w, None, nonlinearity=unit.nonlinearity)
     step = unit.step_size * (max_dt if math.isfinite(max_dt) else 1.0) / unit.substeps
+    step = step if 0 < step < math.inf else math.nan
     return make_system(unit.a, unit.w, step, unit.tableau, nonlinearity=unit.nonlinearity)
 
 
@@ -101,10 +104,13 @@ def find_units(
         One entry for each layer and direction.
 
     Raises:
-        TypeError: If the recurrent part is none of these, or the step sizes of a noisy unit differ.
+        TypeError: If the recurrent part is none of these, the step sizes of a noisy unit differ, or
+            a subclass or a hook changes what the layer computes and steps are asked about.
         ValueError: If a noisy unit is in training mode.
     """
     layer = getattr(model, "rnn", model)
+    if steps and isinstance(layer, LipschitzRNN | RecurrentLayer | LipschitzRNNCell | ScanCell):
+        require_as_written(where, layer, TypeError)
     if isinstance(layer, LipschitzRNN):
         return [
             _of_module(where, layer, f"l{i}{end}", i, f"_l{i}{end}", layer.options)
