@@ -114,15 +114,22 @@ def contractive_flow(a: Tensor, w: Tensor, rate: float, lipschitz: float) -> Ten
     norm = _square_norm(w).clamp(min=0).sqrt()
     excess = torch.where(finite, top + lipschitz * norm + rate, torch.nan)
     eye = torch.eye(a.shape[0], dtype=torch.float64, device=a.device)
-    damped: Tensor = (wide_a - torch.relu(excess + _slack(a)) * eye).to(a.dtype)
+    damped: Tensor = (wide_a - torch.relu(excess + _slack(a, excess, lipschitz * norm)) * eye).to(
+        a.dtype
+    )
     return damped
 
 
-def _slack(a: Tensor) -> Tensor:
-    """More than rounding A to its dtype can add to an eigenvalue of its symmetric part."""
+def _slack(a: Tensor, excess: Tensor, reach: Tensor) -> Tensor:
+    """More than rounding can add to an eigenvalue of the symmetric part of what is stored."""
+    # the diagonal is rounded to the dtype where it is of the size of A and of what is taken from
+    # it; eigenvalues and norms are in float64, with errors below N times its epsilon
     with torch.no_grad():
-        rounding: Tensor = torch.finfo(a.dtype).eps * a.double().norm()
-        return rounding + _MARGIN
+        own = a.double().norm()
+        stored = torch.finfo(a.dtype).eps * (own + excess.abs())
+        computed = 8 * len(a) * torch.finfo(torch.float64).eps * (own + reach)
+        total: Tensor = stored + computed + _MARGIN
+        return total
 
 
 def contractive_step(

@@ -23,7 +23,8 @@ import scipy.optimize
 import torch
 from torch import Tensor
 
-from lipschitz_rnn.ops import ButcherTableau, Nonlinearity
+from lipschitz_rnn._base.checks import values_are_visible
+from lipschitz_rnn.ops import EULER, ButcherTableau, Nonlinearity
 
 _LEAST = 1e-3
 """Smallest factor by which one step may have to contract: float32 has no digits for less."""
@@ -70,6 +71,34 @@ class Target:
                 f"{where}: expected `rate` < {self.largest_rate:.4g}, the most that one "
                 f"{self.tableau.name} step of {self.step_size:g} gives, got {self.rate}. "
                 "Lower it or step_size, or raise substeps."
+            )
+
+    def require_sector(self, where: str) -> None:
+        """Raise ``ValueError`` for slopes that never vanish: the multipliers here prove nothing."""
+        sigma = self.nonlinearity
+        if not sigma.slope_min <= 0 <= sigma.slope_max:
+            raise ValueError(
+                f"{where}: expected a nonlinearity whose slopes reach 0 with "
+                f"constraint='contractive', got {sigma.name!r} with slopes from "
+                f"{sigma.slope_min:g} to {sigma.slope_max:g}."
+            )
+
+    def covers(self, dt: float | Tensor) -> bool:
+        """Whether steps of these multiples of ε contract too."""
+        # a shorter Euler step is a mean of the whole one and of none; others have no such rule
+        shorter = self.tableau == EULER
+        fits = (dt >= 0) & (dt <= 1) if shorter else (dt == 0) | (dt == 1)
+        return bool(fits.all()) if isinstance(fits, Tensor) else fits
+
+    def require_times(self, where: str, dt: Tensor) -> None:
+        """Raise ``ValueError`` for times that are known and not covered."""
+        if values_are_visible(dt) and not self.covers(dt):
+            wanted = "from 0 to 1" if self.tableau == EULER else "of 0 and 1"
+            raise ValueError(
+                f"{where}: expected times `dt` {wanted} with constraint='contractive' and "
+                f"{self.tableau.name}, got values from {dt.min().item():g} to "
+                f"{dt.max().item():g}. The step of size ε is made to contract: with Euler's "
+                "method, let step_size be the longest time and `dt` shares of it."
             )
 
     @property

@@ -56,7 +56,9 @@ class LipschitzRNN(FromMatrices, RecurrentLayer):
             softplus): keep them out of weight decay.
         constraint: ``"contractive"``: A and W are damped, at every update, until the step that is
             run contracts; ``"contractive-flow"``: until the differential equation does, by
-            condition (a). None leaves them free. See :mod:`lipschitz_rnn.nn.contraction`.
+            condition (a). None leaves them free. With ``"contractive"`` the slopes of σ must reach
+            0, and times ``dt`` that it does not cover are refused: above 1 by Euler's method, all
+            but 0 and 1 by others. See :mod:`lipschitz_rnn.nn.contraction`.
         rate: μ, at least 0: with a constraint, how fast trajectories must approach each other, per
             unit of time. One step gives no more than :math:`-\ln|R(-1)|/\varepsilon`, R being the
             method's stability function (for Euler :math:`\ln(1000)/\varepsilon`).
@@ -244,6 +246,8 @@ class LipschitzRNN(FromMatrices, RecurrentLayer):
         packed = packed_layer(self, lambda: self._suffixes, self.options, input)
         times = None if packed is None else step_times(dt, input)
         if packed is None or times is None or input.shape[-1] != self.input_size:
+            return None
+        if self.options.constraint == "contractive" and not self.options.target.covers(times):
             return None
         shape = (self.num_layers, *input.shape[:-1], self.hidden_size)
         if state is None:

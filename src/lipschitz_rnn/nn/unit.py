@@ -116,6 +116,7 @@ class UnitOptions:
                 "Only A can damp, and a gate would scale the damping too."
             )
         if steps:
+            self.target.require_sector(where)
             self.target.require_reachable(where)
 
     def describe(self) -> list[str]:
@@ -269,6 +270,8 @@ def scan_unit(
     if dt is not None:  # never rounded to half precision, nor to less than the layer's own
         least = torch.promote_types(dtype, torch.float32)
         dt = dt.to(torch.promote_types(dt.dtype, least))
+        if options.constraint == "contractive":
+            options.target.require_times("LipschitzRNN", dt)
     step_size = read("step_size") if "step_size" in options.trainable else options.step_size
     names = ("a", "w", "u", "b", "u_gate", "b_gate")
     weights = dict(zip(names, _body(read, options), strict=False))  # ungated: the first four
