@@ -99,7 +99,8 @@ def encode_unit(certificate: UnitCertificate) -> dict[str, Any]:
         "growth": certificate.growth,
         "rate": certificate.rate,
         "contraction": certificate.contraction,
-        "step_size": system.step_size,
+        # of a run that diverged a step is no number, and its refusal is kept all the same
+        "step_size": system.step_size if math.isfinite(system.step_size) else None,
         "substeps": certificate.substeps,
         "max_dt": max_dt if math.isfinite(max_dt) else None,
         "method": dataclasses.asdict(system.tableau),
@@ -177,8 +178,9 @@ def _require_complete(where: str, table: dict[str, Any], certificate: UnitCertif
             fail(f"{where}.metric", "one where it holds", None)
         if certificate.growth is None or not certificate.growth < 0:
             fail(f"{where}.growth", "a number below 0 where it holds", certificate.growth)
-        if not (np.isfinite(system.a).all() and np.isfinite(system.w).all()):
-            fail(where, "finite matrices where it holds", math.nan)
+        finite = [np.isfinite(x).all() for x in (system.a, system.w, system.step_size)]
+        if not all(finite):
+            fail(where, "finite matrices and a step size where it holds", math.nan)
     for name in ("rate", "contraction"):
         given = read_optional_number(f"{where}.{name}", table[name])
         wanted: float | None = getattr(certificate, name)
@@ -191,11 +193,12 @@ def _require_complete(where: str, table: dict[str, Any], certificate: UnitCertif
 
 
 def _decode_system(where: str, table: dict[str, Any]) -> System:
+    step = table["step_size"]
     w = _array(f"{where}.w", table["w"], None, tuple(_DTYPES))
     return System(
         _array(f"{where}.a", table["a"], (w.shape,), tuple(_DTYPES)),
         w,
-        read_number(f"{where}.step_size", table["step_size"], 0),
+        math.nan if step is None else read_number(f"{where}.step_size", step, 0),
         _decode_tableau(f"{where}.method", table["method"]),
         _decode_nonlinearity(f"{where}.nonlinearity", table["nonlinearity"]),
     )

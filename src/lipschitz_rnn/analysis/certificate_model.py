@@ -144,7 +144,7 @@ def _unit_differs(unit: UnitMatrices, certificate: UnitCertificate) -> str:
     agreements = {
         "A": np.array_equal(own.a, system.a, equal_nan=True),
         "W": np.array_equal(own.w, system.w, equal_nan=True),
-        "step size": own.step_size == system.step_size,
+        "step size": np.array_equal(own.step_size, system.step_size, equal_nan=True),
         "number of substeps": certificate.substeps == (unit.substeps if own.step_size else 1),
         "method": own.tableau == system.tableau,
         "nonlinearity": slopes[0] == slopes[1],

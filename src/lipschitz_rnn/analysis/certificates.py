@@ -11,6 +11,7 @@ from lipschitz_rnn.analysis.increments import (
     System,
     assemble_balls,
     quadratic_form,
+    why_no_sector,
 )
 from lipschitz_rnn.linalg.balls import BallMatrix
 from lipschitz_rnn.linalg.definite import is_certainly_positive_definite
@@ -99,10 +100,20 @@ class StabilityCertificate:
     """Certificates of all units of a model.
 
     Attributes:
-        units: One for each layer and direction.
+        units: One for each layer and direction; at least one.
+
+    Raises:
+        ValueError: If there are none, of which everything would hold.
     """
 
     units: tuple[UnitCertificate, ...]
+
+    def __post_init__(self) -> None:
+        if not self.units:
+            raise ValueError(
+                "StabilityCertificate: expected at least one unit, got none. Nothing is certified "
+                "of a model without units."
+            )
 
     @property
     def holds(self) -> bool:
@@ -169,6 +180,8 @@ def proves(
     arrays = (system.a, system.w, metric, *multipliers)
     if not all(np.isfinite(array).all() for array in arrays) or not math.isfinite(growth):
         return False
+    if not 0 <= system.step_size < math.inf or why_no_sector(system.nonlinearity):
+        return False
     sizes = [metric.shape[0], *(len(multiplier) for multiplier in multipliers)]
     if sizes != [system.size] * (1 + system.stages):
         return False
@@ -181,8 +194,11 @@ def proves(
         BallMatrix.exact(metric)
     ):
         return False
-    terms = quadratic_form(system, growth, BallMatrix.exact)
-    return is_certainly_positive_definite(assemble_balls(terms, [metric, *multipliers]))
+    try:
+        terms = quadratic_form(system, growth, BallMatrix.exact)
+        return is_certainly_positive_definite(assemble_balls(terms, [metric, *multipliers]))
+    except ArithmeticError:  # numbers out of range, where numpy or Python raises
+        return False
 
 
 def recheck(certificate: UnitCertificate) -> bool:
@@ -197,7 +213,23 @@ def recheck(certificate: UnitCertificate) -> bool:
     growth, metric = certificate.growth, certificate.metric
     if growth is None or metric is None or not growth < 0:
         return False
-    return proves(certificate.system, growth, metric, certificate.multipliers)
+    if not proves(certificate.system, growth, metric, certificate.multipliers):
+        return False
+    return is_below_one(certificate)
+
+
+def is_below_one(certificate: UnitCertificate) -> bool:
+    """Whether what a certificate claims, rounded as it is, is contraction still.
+
+    Args:
+        certificate: Of a unit, whose growth is proved.
+
+    Returns:
+        Whether its rate is above 0 and the factor of its step below 1.
+    """
+    claim = dataclasses.replace(certificate, holds=True)
+    rate, factor = claim.rate, claim.contraction
+    return rate is not None and rate > 0 and (factor is None or factor < 1)
 
 
 def refuse(name: str, system: System, reason: str, **details: object) -> UnitCertificate:

@@ -6,25 +6,24 @@ import math
 import time
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lipschitz_rnn._base.checks import require_choice, require_in_range, require_square
 from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertificate, refuse
-from lipschitz_rnn.analysis.conditions import check_conditions
 from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, evaluate_growth
-from lipschitz_rnn.analysis.increments import System, make_system
+from lipschitz_rnn.analysis.increments import System, make_system, why_no_sector
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
-from lipschitz_rnn.analysis.search import Report, describe, prove
+from lipschitz_rnn.analysis.search import Report, condition_a, describe, prove, why_not_finite
 from lipschitz_rnn.analysis.search import certify_system as certify_system
+from lipschitz_rnn.nn.plain import Matrix, read_matrix
 from lipschitz_rnn.ops import EULER, ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity
 from lipschitz_rnn.ops.tableau import as_tableau
 
 
 def certify(
-    model_or_a: nn.Module | Tensor | np.ndarray | None,
-    w: Tensor | np.ndarray | None = None,
+    model_or_a: nn.Module | Matrix | None,
+    w: Matrix | None = None,
     *,
     step_size: float | None = None,
     method: str | ButcherTableau | None = None,
@@ -55,7 +54,7 @@ def certify(
 
     Args:
         model_or_a: A model, layer or cell, which brings its own matrices, step and method; or A,
-            (N, N), or None for no linear term.
+            (N, N), or None for no linear term. Plain numbers count as float64.
         w: W, (N, N), beside a matrix A.
         step_size: ε, beside a matrix A; None asks about continuous time.
         method: Of the step, beside a matrix A; Euler's if None.
@@ -77,7 +76,7 @@ def certify(
         The certificate; ``holds=False`` with the reason wherever the proof fails.
 
     Raises:
-        TypeError: If the model has no matrices A and W.
+        TypeError: If the model has no matrices A and W, or a matrix does not hold real numbers.
         ValueError: If shapes, names or numbers do not fit.
 
     Examples:
@@ -131,8 +130,8 @@ def _require_unset(what: str, **options: object) -> None:
 
 
 def _system_of(
-    a: Tensor | np.ndarray | None,
-    w: Tensor | np.ndarray | None,
+    a: Matrix | None,
+    w: Matrix | None,
     step_size: float | None,
     method: str | ButcherTableau,
     nonlinearity: str | Nonlinearity,
@@ -141,23 +140,29 @@ def _system_of(
         raise ValueError("certify: expected `w` beside a matrix A, got None. Pass certify(a, w).")
     if step_size is not None:
         require_in_range("certify", "step_size", step_size, 0, open_low=True)
-    w = torch.as_tensor(w)
-    require_square("certify", "w", w)
-    if a is not None:
-        a = torch.as_tensor(a)
-        require_square("certify", "a", a)
-        if a.shape != w.shape:
-            raise ValueError(
-                f"certify: expected `a` and `w` of the same shape, got {tuple(a.shape)} and "
-                f"{tuple(w.shape)}."
-            )
-    return make_system(
-        None if a is None else a.detach().cpu().double().numpy(),
-        w.detach().cpu().double().numpy(),
-        step_size,
-        as_tableau("certify", method),
-        nonlinearity=as_nonlinearity("certify", nonlinearity),
-    )
+    sigma = as_nonlinearity("certify", nonlinearity)
+    if slopes := why_no_sector(sigma):
+        raise ValueError(
+            f"certify: expected finite slope_min <= slope_max of `nonlinearity`, got {slopes}."
+        )
+    matrices = {
+        name: _read_square(name, value) for name, value in (("a", a), ("w", w)) if value is not None
+    }
+    shapes = [matrix.shape for matrix in matrices.values()]
+    if shapes[0] != shapes[-1]:
+        raise ValueError(
+            f"certify: expected `a` and `w` of the same shape, got {shapes[0]} and {shapes[-1]}."
+        )
+    tableau = as_tableau("certify", method)
+    return make_system(matrices.get("a"), matrices["w"], step_size, tableau, nonlinearity=sigma)
+
+
+def _read_square(name: str, value: Matrix) -> np.ndarray:
+    matrix = read_matrix("certify", name, value)
+    require_square("certify", name, matrix)
+    if not len(matrix):
+        raise ValueError(f"certify: expected `{name}` of size 1 at least, got an empty matrix.")
+    return np.asarray(matrix.cpu().numpy())
 
 
 def _certify_unit(
@@ -170,7 +175,7 @@ def _certify_unit(
     report: Report | None,
 ) -> UnitCertificate:
     system = system_of_unit(unit, max_dt, continuous=continuous)
-    if reason := _outside(unit, max_dt):
+    if reason := _outside(unit, max_dt) or _why_not_finite(system, unit, max_dt):
         found = refuse(unit.name, system, reason)
     else:
         start = _construction(system, unit)
@@ -190,9 +195,8 @@ def _damping_needed(found: UnitCertificate, unit: UnitMatrices) -> str:
     """The γ_A that would satisfy condition (a), where it is known what it does."""
     if found.strength == "none" or unit.gamma_a is None or not unit.alpha > 0:
         return ""
-    a, w = torch.from_numpy(found.system.a), torch.from_numpy(found.system.w)
-    condition = check_conditions(a, w, nonlinearity=unit.nonlinearity).a
-    if condition.holds:
+    condition = condition_a(found.system)
+    if condition is None or condition.holds:
         return ""
     needed = unit.gamma_a + condition.quantities["gamma_a_increase"] / unit.alpha
     rounded = decimal.Context(prec=3, rounding=decimal.ROUND_CEILING).create_decimal(needed)
@@ -217,11 +221,13 @@ def certify_construction(unit: UnitMatrices) -> UnitCertificate:
         )
     began = time.monotonic()
     system = system_of_unit(unit)
-    start = _construction(system, unit)
+    reason = _why_not_finite(system, unit, 1.0)
+    start = None if reason else _construction(system, unit)
     if start is None:
-        found = refuse(unit.name, system, "a matrix has an entry that is not finite")
+        found = refuse(unit.name, system, reason or "its metric has an entry that is not finite")
     else:
-        found = prove(system, start, "construction")
+        with np.errstate(all="ignore"):  # what overflows is not proved
+            found = prove(system, start, "construction")
     return _named(dataclasses.replace(found, seconds=time.monotonic() - began), unit)
 
 
@@ -233,7 +239,17 @@ def _construction(system: System, unit: UnitMatrices) -> Candidate | None:
     arrays = (system.a, system.w, metric, *multipliers)
     if len(multipliers) != system.stages or not all(np.isfinite(x).all() for x in arrays):
         return None
-    return Candidate(evaluate_growth(system, metric, multipliers), metric, multipliers)
+    with np.errstate(all="ignore"):
+        return Candidate(evaluate_growth(system, metric, multipliers), metric, multipliers)
+
+
+def _why_not_finite(system: System, unit: UnitMatrices, max_dt: float) -> str:
+    """Which number of a unit is none to reckon with, as after a run that diverged; or empty."""
+    reason = why_not_finite(system)
+    if reason and math.isnan(system.step_size):
+        times = "" if max_dt == 1 else f" x max_dt {max_dt:g}"
+        reason += f": {unit.step_size:g}{times} / {unit.substeps} substeps"
+    return reason
 
 
 def _outside(unit: UnitMatrices, max_dt: float) -> str:

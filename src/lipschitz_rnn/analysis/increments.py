@@ -206,6 +206,21 @@ def _times_ball(variable: np.ndarray, rows: BallMatrix) -> BallMatrix:
     return BallMatrix.exact(variable) @ rows
 
 
+def why_no_sector(nonlinearity: Nonlinearity) -> str:
+    """Why the slopes of a nonlinearity span no sector; empty if they do.
+
+    Args:
+        nonlinearity: σ.
+
+    Returns:
+        The reason, as what was found.
+    """
+    low, high = nonlinearity.slope_min, nonlinearity.slope_max
+    if math.isfinite(low) and math.isfinite(high) and low <= high:
+        return ""
+    return f"slopes from {low:g} to {high:g}"
+
+
 def make_system(
     a: np.ndarray | None,
     w: np.ndarray,

@@ -119,10 +119,11 @@ def _classifier_head(where: str, model: nn.Module, input: Tensor) -> nn.Linear:
         name = type(model).__name__.removeprefix("Parametrized")
         raise ValueError(f"{where}: expected a SequenceClassifier, got {name}.")
     require_shape(where, "input", input, (None, None, None), "(B, T, P) or (T, B, P)")
-    if head.weight.dtype not in DTYPES or torch.get_float32_matmul_precision() != "highest":
+    precision = _matmul_precision(where)
+    if head.weight.dtype not in DTYPES or precision != "highest":
         raise ValueError(
             f"{where}: expected a model in float32 or float64 and products at the precision "
-            f"'highest', got {head.weight.dtype} and '{torch.get_float32_matmul_precision()}'."
+            f"'highest', got {head.weight.dtype} and '{precision}'."
         )
     if autocast_is_on(head.weight.device):
         raise ValueError(
@@ -130,6 +131,17 @@ def _classifier_head(where: str, model: nn.Module, input: Tensor) -> nn.Linear:
             "lower precision; call this outside of it."
         )
     return head
+
+
+def _matmul_precision(where: str) -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # torch's newer switches, set to something its older one has no word for
+        raise ValueError(
+            f"{where}: expected float32 products at full precision, got an `fp32_precision` in "
+            "torch.backends that lowers it. Set `fp32_precision` of torch.backends, and of its "
+            "cuda.matmul and mkldnn.matmul, to 'ieee'."
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)

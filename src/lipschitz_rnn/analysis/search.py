@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from lipschitz_rnn.analysis.certificates import UnitCertificate, proves, refuse
-from lipschitz_rnn.analysis.conditions import check_conditions
+from lipschitz_rnn.analysis.certificates import UnitCertificate, is_below_one, proves, refuse
+from lipschitz_rnn.analysis.conditions import Condition, check_conditions
 from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, search, search_norm
-from lipschitz_rnn.analysis.increments import System
+from lipschitz_rnn.analysis.increments import System, why_no_sector
 
 AUTO_FULL = {1: 64, 2: 32}
 """Largest N for which ``strength="auto"`` goes on to a full metric, by number of stages."""
@@ -20,6 +20,14 @@ AUTO_FULL_MANY = 16
 """The same for methods of more stages."""
 
 Report = Callable[[str], None]
+
+_OUT_OF_RANGE = (
+    np.linalg.LinAlgError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+    ArithmeticError,
+    ValueError,
+)
+"""What libraries raise where numbers leave float64's range; scipy says ValueError."""
 
 
 def certify_system(
@@ -43,8 +51,38 @@ def certify_system(
         The certificate.
     """
     began = time.monotonic()
+    if reason := why_not_finite(system):
+        return refuse("l0", system, reason)
+    with np.errstate(all="ignore"):  # what overflows is not proved
+        best = _climb(system, strength, start, seconds, report)
+    return dataclasses.replace(best, seconds=time.monotonic() - began)
+
+
+def why_not_finite(system: System) -> str:
+    """Which number of a system is none to reckon with; empty if all are.
+
+    Args:
+        system: The system.
+
+    Returns:
+        The reason.
+    """
     if not (np.isfinite(system.a).all() and np.isfinite(system.w).all()):
-        return refuse("l0", system, "a matrix has an entry that is not finite")
+        return "a matrix has an entry that is not finite"
+    if not 0 <= system.step_size < math.inf:
+        return "its step size is not a finite number above 0"
+    slopes = why_no_sector(system.nonlinearity)
+    return f"its nonlinearity has {slopes}, and two finite bounds are needed" if slopes else ""
+
+
+def _climb(
+    system: System,
+    strength: str,
+    start: Candidate | None,
+    seconds: float,
+    report: Report | None,
+) -> UnitCertificate:
+    """The best of the strengths up to the one that was asked for."""
     candidate, best = start, None
     if start is not None:
         best = prove(system, start, "construction")
@@ -56,7 +94,7 @@ def certify_system(
         candidate = _search(system, candidate, level, seconds)
         best = _better(best, prove(system, candidate, level))
     assert best is not None
-    return dataclasses.replace(best, seconds=time.monotonic() - began)
+    return best
 
 
 def _better(best: UnitCertificate | None, answer: UnitCertificate) -> UnitCertificate:
@@ -76,11 +114,16 @@ def _levels(system: System, strength: str) -> Sequence[str]:
 
 
 def _search(system: System, start: Candidate | None, level: str, seconds: float) -> Candidate:
-    if level == "norm":
+    if start is None:  # a search that fails has found nothing
+        ones = np.ones(system.size)
+        start = Candidate(math.inf, ones, (ones,) * system.stages)
+    try:
+        if level != "norm":
+            return search(system, start, level, seconds=seconds)
         found = search_norm(system)
-        return found if start is None or found.growth < start.growth else start
-    assert start is not None  # every other strength follows that one
-    return search(system, start, level, seconds=seconds)
+    except _OUT_OF_RANGE:
+        return start
+    return found if found.growth < start.growth else start
 
 
 def prove(system: System, candidate: Candidate, level: str) -> UnitCertificate:
@@ -102,7 +145,14 @@ def prove(system: System, candidate: Candidate, level: str) -> UnitCertificate:
     for slack in (1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 0.1, 0.5):
         growth = found * (1 - slack)
         if proves(system, growth, candidate.metric, candidate.multipliers):
-            return _accepted(system, candidate, level, growth)
+            accepted = _accepted(system, candidate, level, growth)
+            if is_below_one(accepted):
+                return accepted
+            reason = (
+                f"strength {level!r} proves growth {growth:.3g} per unit of time, which for a step "
+                f"of {system.step_size:.3g} is no contraction any more once it is rounded"
+            )
+            return refuse("l0", system, reason, strength=level, growth=found)
     reason = (
         f"strength {level!r} finds growth {found:.3g} per unit of time, too close to 0 to prove "
         "against rounding"
@@ -140,11 +190,27 @@ def _missed(system: System, growth: float, level: str) -> str:
         if math.isfinite(growth)
         else f"strength {level!r} finds no growth at all"
     )
-    condition = check_conditions(
-        torch.from_numpy(system.a), torch.from_numpy(system.w), nonlinearity=system.nonlinearity
-    ).a
+    condition = condition_a(system)
+    if condition is None:
+        return text
     about = "" if system.step_size == 0 else ", about the flow alone,"
     return f"{text}; condition (a){about} {condition.reason}"
+
+
+def condition_a(system: System) -> Condition | None:
+    """Condition (a) of the theorem for a system; None where its numbers leave float64's range.
+
+    Args:
+        system: The system.
+
+    Returns:
+        The condition.
+    """
+    a, w = torch.from_numpy(system.a), torch.from_numpy(system.w)
+    try:
+        return check_conditions(a, w, nonlinearity=system.nonlinearity).a
+    except _OUT_OF_RANGE:
+        return None
 
 
 def _finite(value: float) -> float | None:

@@ -98,7 +98,7 @@ def _fill(layer: Any, tensors: dict[str, Tensor]) -> None:
 def _read(given: dict[str, Any]) -> dict[str, Tensor]:
     """Copies of the matrices in one dtype, U among them."""
     single = all(isinstance(x, Tensor) and x.dtype == torch.float32 for x in given.values())
-    tensors = {name: _as_tensor(name, value) for name, value in given.items()}
+    tensors = {name: read_matrix(_WHERE, name, value) for name, value in given.items()}
     require_square(_WHERE, "w", tensors["w"])
     size = len(tensors["w"])
     shapes: dict[str, tuple[tuple[int | None, ...], str]] = {
@@ -116,8 +116,21 @@ def _read(given: dict[str, Any]) -> dict[str, Tensor]:
     return {name: tensor.to(dtype) for name, tensor in tensors.items()}
 
 
-def _as_tensor(name: str, value: object) -> Tensor:
-    """A copy in float64, which holds every number of the other floating types."""
+def read_matrix(where: str, name: str, value: object) -> Tensor:
+    """A copy of plain numbers in float64, which holds every number of the other floating types.
+
+    Args:
+        where: Who asks, in error messages.
+        name: The argument's name.
+        value: A tensor, an array or a sequence of sequences.
+
+    Returns:
+        The copy, detached, on the device of the value.
+
+    Raises:
+        TypeError: If it does not hold real numbers.
+        ValueError: If its rows differ in length.
+    """
     if isinstance(value, Tensor):
         kind, real = str(value.dtype), not (value.is_complex() or value.dtype == torch.bool)
         tensor = value.detach().clone()
@@ -126,13 +139,13 @@ def _as_tensor(name: str, value: object) -> Tensor:
             array = np.array(value)
         except ValueError:
             raise ValueError(
-                f"{_WHERE}: expected `{name}` to have rows of one length, got several lengths."
+                f"{where}: expected `{name}` to have rows of one length, got several lengths."
             ) from None
         kind, real = str(array.dtype), array.dtype.kind in "fiu"
         tensor = torch.from_numpy(array.astype(np.float64)) if real else torch.empty(0)
     if not real:
         got = "None" if value is None else kind
-        raise TypeError(f"{_WHERE}: expected `{name}` to hold real numbers, got {got}.")
+        raise TypeError(f"{where}: expected `{name}` to hold real numbers, got {got}.")
     return tensor.double()
 
 
