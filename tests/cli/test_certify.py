@@ -12,6 +12,7 @@ from lipschitz_rnn import analysis
 from lipschitz_rnn.analysis.certificate_file import load_certificate
 from lipschitz_rnn.cli import main
 from lipschitz_rnn.experiments import load_trained
+from lipschitz_rnn.training.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = [
     "--set",
@@ -70,7 +71,29 @@ def test_a_stable_run_is_certified_and_verified(capsys, run):
         code, out, err = call(capsys, "verify", path, *model)
         assert (code, err) == (0, "")
         assert "l0: certified: rate" in out
-        assert re.search(r"^certified: proved again for 1 unit \(\d+\.\d s\)$", out, re.MULTILINE)
+        whose = ", of the best weights" if model else ""
+        line = rf"^certified: proved again for 1 unit{whose} \(\d+\.\d s\)$"
+        assert re.search(line, out, re.MULTILINE)
+
+
+def test_verify_finds_out_which_weights_a_file_is_of(capsys, run):
+    folder, path = run
+    tensors, meta = load_checkpoint(folder / "last.safetensors")
+    tensors["model/rnn.weight_ih_l0"] *= 2
+    save_checkpoint(folder / "last.safetensors", tensors, meta)
+    assert call(capsys, "certify", folder, "--weights", "last")[0] == 0
+    last = folder / "certificate-last.json"
+    assert not path.exists()
+    code, out, _ = call(capsys, "verify", last, "--model", folder)
+    assert code == 0
+    assert "of the last weights" in out
+    code, out, _ = call(capsys, "verify", last, "--model", folder, "--weights", "best")
+    assert code == 1
+    assert "other weights" in out
+    (folder / "last.safetensors").unlink()
+    code, out, err = call(capsys, "verify", last, "--model", folder)
+    assert (code, err) == (1, "")
+    assert "other weights" in out
 
 
 def test_the_flow_of_a_run(capsys, run):

@@ -42,7 +42,11 @@ def certify(
     ] = False,
     weights: WeightsChoice = Weights.best,
     output: Annotated[
-        Path | None, typer.Option(help="The certificate; RUN/certificate.json by default.")
+        Path | None,
+        typer.Option(
+            help="The certificate; RUN/certificate.json by default, RUN/certificate-last.json of "
+            "the last weights."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +63,8 @@ def certify(
         timed = has_times(trained.config.data.name) and not continuous
         max_dt = math.inf if timed else 1.0
     report = warn if sys.stderr.isatty() else None
-    path = run / "certificate.json" if output is None else output
+    name = "certificate.json" if weights is Weights.best else f"certificate-{weights.value}.json"
+    path = run / name if output is None else output
     try:
         found = certify_model(
             trained.model,

@@ -1,12 +1,16 @@
 """``lipschitz-rnn verify``: prove a certificate again, or evaluate committed models again."""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import DataDir, Weights, WeightsChoice
+from lipschitz_rnn.cli.options import DataDir, Weights
+
+if TYPE_CHECKING:
+    from lipschitz_rnn.analysis import CertificateCheck
 
 
 @app.command(
@@ -21,14 +25,17 @@ def verify(
         Path | None,
         typer.Option(help="Run folder that the certificate should be of.", metavar="RUN"),
     ] = None,
-    weights: WeightsChoice = Weights.best,
+    weights: Annotated[
+        Weights | None,
+        typer.Option("--weights", help="Which of RUN; those the certificate is of by default."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Evaluate every model under RESULTS again, or prove a certificate again."""
     from lipschitz_rnn._base.errors import InputError
 
     if not target.is_dir():  # a file, whatever its name, or nothing, which reading it says
-        _check(target, model, weights.value)
+        _check(target, model, list(Weights) if weights is None else [weights])
     elif model is not None:
         raise InputError(f"--model: expected a certificate beside it, a file, got {target}.")
     else:
@@ -48,19 +55,33 @@ def _evaluate(results: Path, data_dir: Path | None) -> None:
         raise InputError(f"{results}: expected what the cards say, but {different} differ.")
 
 
-def _check(path: Path, run: Path | None, weights: str) -> None:
+def _check(path: Path, run: Path | None, choices: list[Weights]) -> None:
+    """Prove a file, beside the first weights of the run that it is of, or else the first of all."""
     from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.analysis.certificate_file import verify_certificate
     from lipschitz_rnn.cli.console import say
-    from lipschitz_rnn.experiments import load_trained
 
-    model = None if run is None else load_trained(run, weights).model
-    try:
-        found = verify_certificate(path, model)
-    except TypeError as error:  # a unit without matrices A and W
-        raise InputError(f"{run}: {error}") from None
+    found = _verify(path, run, choices[0])
+    of = choices[0]
+    for choice in choices[1:] if run is not None and not found.holds else []:
+        with contextlib.suppress(InputError):  # there are no such weights
+            other = _verify(path, run, choice)
+            if other.holds:
+                found, of = other, choice
     for line in found.lines:
         say(line)
-    say(f"{found} ({found.seconds:.1f} s)")
+    whose = f", of the {of.value} weights" if run is not None and found.holds else ""
+    say(f"{found}{whose} ({found.seconds:.1f} s)")
     if not found.holds:
         raise typer.Exit(1)
+
+
+def _verify(path: Path, run: Path | None, choice: Weights) -> "CertificateCheck":
+    from lipschitz_rnn._base.errors import InputError
+    from lipschitz_rnn.analysis.certificate_file import verify_certificate
+    from lipschitz_rnn.experiments import load_trained
+
+    model = None if run is None else load_trained(run, choice.value).model
+    try:
+        return verify_certificate(path, model)
+    except TypeError as error:  # a unit without matrices A and W
+        raise InputError(f"{run}: {error}") from None
