@@ -205,5 +205,5 @@ def test_the_refusal_of_a_diverged_run_can_be_kept(tmp_path, value):
     content = json.loads((tmp_path / "c.json").read_text())
     content["units"][0]["holds"] = True
     (tmp_path / "c.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"a step size where it holds"):
+    with pytest.raises(InputError, match="where it holds"):
         load_certificate(tmp_path / "c.json")
