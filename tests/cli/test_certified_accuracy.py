@@ -62,6 +62,7 @@ def test_curves_of_two_runs(capsys, runs, tmp_path):
     assert (proved <= np.array(kept["empirical"])).all()
     assert 0 < kept["certified"][2] < kept["certified"][0]
     assert kept["rate"] == pytest.approx(0.3, rel=1e-2)
+    assert free["run"] == "free"
     assert free["certified"] is free["gain"] is free["rate"] is None
     assert "needed" in free["reason"] or "misses" in free["reason"]
     assert len(free["empirical"]) == 4

@@ -59,11 +59,12 @@ def describe_training(trained: TrainedRun) -> str:
         trained: The run.
 
     Returns:
-        Such as ``"contractive, rate 0.01, margins 0.03"``, or ``"lipschitz"``.
+        Such as ``"contractive, rate 0.01, margins 0.03"``, or ``"free"``; other units by name.
     """
     model, radius = trained.config.model, trained.config.training.certified_radius
     options = model.options
-    parts = [str(options.get("constraint") or model.unit)]
+    unconstrained = "free" if model.unit == "lipschitz" else model.unit
+    parts = [str(options.get("constraint") or unconstrained)]
     if "constraint" in options:
         parts.append(f"rate {options.get('rate', 0.01):g}")
     if radius > 0:

@@ -1,0 +1,36 @@
+"""The page on the price of a certificate says what the committed results say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/price.md").read_text()
+CURVES = json.loads((ROOT / "results/certified-accuracy.json").read_text())["curves"]
+
+
+@pytest.mark.parametrize("table", ["certified", "certified-rows", "certified-smnist"])
+def test_tables(table):
+    rows = (ROOT / f"results/{table}.md").read_text().split("| --- |")[-1].split("\n")[1:]
+    found = [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in rows if "|" in row]
+    assert len(found) >= 2
+    assert any(last != "not run" for _, last, *_ in found)
+    for label, last, best, *_ in found:
+        if last == "not run":
+            continue
+        assert f"| {label} | {last} | {best} |" in PAGE
+
+
+def test_robust_accuracies():
+    """Rows 'name | at 0 | at 0.03 | ...' of proved and attacked shares, in per cent."""
+    header = re.search(r"^\| right, of 1,000 \|(.*)\|$", PAGE, re.MULTILINE)
+    radii = [float(cell) for cell in header[1].split("|")]
+    for curve in CURVES:
+        for label, key in (("proved", "certified"), ("under PGD", "empirical")):
+            if curve[key] is None:
+                continue
+            shares = dict(zip(curve["radii"], curve[key], strict=True))
+            cells = " | ".join(f"{100 * shares[radius]:.1f}" for radius in radii)
+            assert f"| {curve['run']}, {label} | {cells} |" in PAGE
