@@ -119,7 +119,7 @@ def test_numbers_that_are_not_finite(content, write):
             found = verify_certificate(write(changed))
             assert not found.holds
         else:
-            refuses(write(changed), "finite matrices where it holds")
+            refuses(write(changed), "finite matrices and a step size where it holds")
 
 
 @pytest.mark.parametrize("value", [1.7e308, 1e200, 1e-300, 5e-324, 0.0, -1.0])
