@@ -132,3 +132,38 @@ def time_strengths(
                 if report is not None:
                     report(f"{strength}, {method}, N={size}: {seconds:.1f} s, {found.holds}")
     return rows
+
+
+def markdown_tables(results: dict[str, Any]) -> str:
+    """Times and counts as tables for the documentation.
+
+    Args:
+        results: What :func:`run_certificates` returned.
+
+    Returns:
+        Two tables in Markdown, with an empty line between.
+    """
+    times = {(row["strength"], row["method"], row["size"]): row for row in results["times"]}
+    sizes = sorted({size for _, _, size in times})
+    lines = [
+        "| seconds | " + " | ".join(f"N = {size}" for size in sizes) + " |",
+        "|---|" + "--:|" * len(sizes),
+    ]
+    for strength, method in dict.fromkeys((strength, method) for strength, method, _ in times):
+        found = [times.get((strength, method, size)) for size in sizes]
+        cells = ["" if row is None else _seconds(row["seconds"]) for row in found]
+        lines.append(f"| `{strength}`, {method} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| certified | systems | " + " | ".join(f"`{name}`" for name in STRENGTHS) + " |",
+        "|---|--:|" + "--:|" * len(STRENGTHS),
+    ]
+    for row in results["counts"]:
+        cells = [str(row["certified"][name]) for name in STRENGTHS]
+        name = f"N = {row['size']}, {row['question']}"
+        lines.append(f"| {name} | {row['systems']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _seconds(time: float) -> str:
+    return f"{time:.1f}" if time < 10 else f"{time:.0f}"
