@@ -52,6 +52,11 @@ class Split:
     trivial: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def timed(self) -> bool:
+        """Whether its inputs come with times ``dt``."""
+        return getattr(self.train, "dt", None) is not None
+
 
 def require_known(where: str, name: str, value: str, choices: Collection[str]) -> None:
     """Raise ``InputError`` that names the nearest choice unless ``value`` is one."""

@@ -4,15 +4,13 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.analysis.attacks import empirical_accuracy
 from lipschitz_rnn.analysis.certificates import StabilityCertificate
 from lipschitz_rnn.analysis.certify import certify
-from lipschitz_rnn.analysis.gains import input_gains
-from lipschitz_rnn.analysis.radius import certified_accuracy, certified_radii
+from lipschitz_rnn.analysis.radius import CertifiedRadii, certified_accuracy, certified_radii
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.experiments.dynamics import for_people, sample_batch
 from lipschitz_rnn.experiments.runs import Report, TrainedRun
@@ -106,7 +104,7 @@ def robust_curve(
         InputError: If the task is not to name a class of a whole sequence, or the model's form is
             not known.
     """
-    if split.kind != "classes" or getattr(split.train, "dt", None) is not None:
+    if split.kind != "classes" or split.timed:
         raise InputError(
             f"{trained.config.name}: expected a task of one class a sequence, without times, got "
             f"{split.kind} of {split.name}."
@@ -120,10 +118,8 @@ def robust_curve(
         proof = certify(model, strength=strength)
         tell(f"{name}: {proof.reason}")
         wide = copy.deepcopy(model).double()
-        exact = _certified(
-            certify(wide, strength=strength), wide, batch.input.double(), batch.target, grid
-        )
-        as_run = _certified(proof, model, batch.input, batch.target, grid)
+        exact = _radii(certify(wide, strength=strength), wide, batch.input.double(), batch.target)
+        as_run = _radii(proof, model, batch.input, batch.target)
         tell(f"{name}: attacked {len(grid)} times in {steps} steps")
         attacked = empirical_accuracy(
             model, batch.input, batch.target, norm="l2", radii=grid, steps=steps
@@ -132,31 +128,21 @@ def robust_curve(
         name,
         proof.rate if proof.holds else None,
         proof.reason,
-        _largest_gain(proof, model, batch.input),
+        None if as_run is None else float(as_run.pairs.max()),
         grid,
-        exact,
-        as_run,
+        _shares(exact, grid),
+        _shares(as_run, grid),
         tuple(attacked.tolist()),
         len(batch.target),
         steps,
     )
 
 
-def _certified(
-    proof: StabilityCertificate,
-    model: nn.Module,
-    input: Tensor,
-    target: Tensor,
-    grid: tuple[float, ...],
-) -> tuple[float, ...] | None:
-    if not proof.holds:
-        return None
-    radii = certified_radii(proof, model, input, target)
-    return tuple(certified_accuracy(radii, torch.tensor(grid, dtype=torch.float64)).tolist())
+def _radii(
+    proof: StabilityCertificate, model: nn.Module, input: Tensor, target: Tensor
+) -> CertifiedRadii | None:
+    return certified_radii(proof, model, input, target) if proof.holds else None
 
 
-def _largest_gain(proof: StabilityCertificate, model: nn.Module, input: Tensor) -> float | None:
-    if not proof.holds:
-        return None
-    pairs = input_gains(proof, model, input.shape[1]).pairs
-    return None if pairs is None else float(pairs.max())
+def _shares(radii: CertifiedRadii | None, grid: tuple[float, ...]) -> tuple[float, ...] | None:
+    return None if radii is None else tuple(certified_accuracy(radii, grid).tolist())

@@ -93,9 +93,8 @@ def resume_run(
 
 
 def _model_for(config: RunConfig, split: Split) -> nn.Module:
-    timed = getattr(split.train, "dt", None) is not None
     size = split.train.input_size
-    return build_model(config, size, split.output_size, split.kind, timed=timed)
+    return build_model(config, size, split.output_size, split.kind, timed=split.timed)
 
 
 @dataclass(frozen=True)

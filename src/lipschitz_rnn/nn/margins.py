@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
+from lipschitz_rnn.nn.contraction import make_metric
 from lipschitz_rnn.nn.heads import SequenceRegressor
 from lipschitz_rnn.nn.rnn import LipschitzRNN
-from lipschitz_rnn.nn.unit import unit_proof, unit_weights
+from lipschitz_rnn.nn.unit import unit_weights
 
 
 def logit_gains(model: nn.Module, horizon: int) -> Tensor:
@@ -111,7 +112,8 @@ def _require_form(where: str, model: nn.Module) -> tuple[LipschitzRNN, nn.Linear
 
 
 def _metric_root(rnn: LipschitzRNN, suffix: str) -> Tensor:
-    return unit_proof(rnn, suffix, rnn.options)[0].sqrt()
+    log_metric: Tensor = getattr(rnn, "log_metric" + suffix)
+    return make_metric(log_metric)
 
 
 def _geometric_sum(rnn: LipschitzRNN, power: int, count: int) -> float:

@@ -76,7 +76,7 @@ def require_objective(settings: TrainingConfig, model: nn.Module, split: Split) 
             raise InputError(f"training.contraction_penalty: {error}") from None
     if settings.certified_radius > 0:
         where = "training.certified_radius"
-        if split.kind != "classes" or getattr(split.train, "dt", None) is not None:
+        if split.kind != "classes" or split.timed:
             raise InputError(
                 f"{where}: expected a task of one class a sequence, without times, got "
                 f"{split.name}: only there is a margin to keep. Set it to 0."
