@@ -17,7 +17,6 @@ from lipschitz_rnn.analysis.units import cell_of
 from lipschitz_rnn.experiments.figures import (
     gradient_figure,
     history_figure,
-    read_curves,
     save_figure,
     spectra_figure,
     vector_field_figure,
@@ -90,7 +89,8 @@ def history():
     unit = UnitHistory(np.array([0.1, 0.2, np.nan]), np.arange(3.0), -np.arange(3.0), {}, {})
     blank = dataclasses.replace(unit, spectral_abscissa_a=np.full(3, np.nan))
     loss = np.array([3.0, 2.0, 1.0])
-    return History(np.array([1, 2, 3]), loss, loss + 1, {"l0": unit, "l1": blank})
+    none = np.full(3, np.nan)
+    return History(np.array([1, 2, 3]), loss, loss + 1, none, none, {"l0": unit, "l1": blank})
 
 
 def by_title(figure):
@@ -138,8 +138,7 @@ def write_record(path, rates):
 
 def test_history_shows_what_is_proved_after_every_epoch(tmp_path):
     record = write_record(tmp_path / "record.jsonl", [0.01, None, 0.03])
-    curves = read_curves(record)
-    figure = history_figure(read_history(record), curves)
+    figure = history_figure(read_history(record))
     panels = by_title(figure)
     drawn = lines_of(panels["rate of contraction that is proved"])
     np.testing.assert_array_equal(drawn["proved rate"], [[1, 0.01], [2, np.nan], [3, 0.03]])
@@ -148,28 +147,28 @@ def test_history_shows_what_is_proved_after_every_epoch(tmp_path):
     assert len(panels) == len(figure.axes) == 6
     figure.canvas.draw()
     never = write_record(tmp_path / "never.jsonl", [None])
-    figure = history_figure(read_history(never), read_curves(never))
+    figure = history_figure(read_history(never))
     figure.canvas.draw()
 
 
 def test_the_committed_run_is_certified_after_each_of_its_epochs():
     folder = Path(__file__).parents[2] / "results/mnist-8px-contractive/contractive-0.01-seed1"
-    curves = read_curves(folder / "record.jsonl")
-    assert len(curves.certified_rates["l0"]) == 30
-    assert (curves.certified_rates["l0"] >= 0.01).all()
+    rates = read_history(folder / "record.jsonl").units["l0"].certified_rates
+    assert len(rates) == 30
+    assert (rates >= 0.01).all()
 
 
 def test_records_without_these_curves_and_damaged_ones(tmp_path):
     record = tmp_path / "record.jsonl"
     line = {"event": "epoch", "epoch": 1, "train": {"loss": 1.0}, "validation": {"loss": 2.0}}
     record.write_text(json.dumps(line) + "\n")
-    curves = read_curves(record)
-    assert curves.certified_rates == {}
-    assert np.isnan(curves.train_accuracy).tolist() == [True]
-    assert list(by_title(history_figure(read_history(record), curves))) == ["loss"]
+    history = read_history(record)
+    assert history.units == {}
+    assert np.isnan(history.train_accuracy).tolist() == [True]
+    assert list(by_title(history_figure(history))) == ["loss"]
     record.write_text('{"event": "epoch"')
     with pytest.raises(InputError, match="damaged"):
-        read_curves(record)
+        read_history(record)
 
 
 def test_gradients_are_the_quantiles_on_a_logarithmic_scale():

@@ -1,4 +1,4 @@
-"""Loss and spectra over the epochs of a run, read from its record."""
+"""Loss, accuracy, spectra and proofs over the epochs of a run, read from its record."""
 
 import json
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ class UnitHistory:
         log_norm_a: Largest eigenvalue of the symmetric part of α A, (E,).
         eigenvalues_a: By epoch, of the epochs that kept them: complex, (N,).
         eigenvalues_w: Likewise of W.
+        certified_rates: Of a unit that contracts by construction, the rate per unit of time that
+            was proved, (E,), NaN where none was; None of other units.
     """
 
     spectral_abscissa_a: np.ndarray
@@ -27,6 +29,7 @@ class UnitHistory:
     log_norm_a: np.ndarray
     eigenvalues_a: dict[int, np.ndarray]
     eigenvalues_w: dict[int, np.ndarray]
+    certified_rates: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +40,16 @@ class History:
         epochs: (E,), from 1.
         train_loss: (E,).
         validation_loss: (E,).
+        train_accuracy: (E,), NaN where a task has none.
+        validation_accuracy: Likewise.
         units: By name; empty for units without A and W, and for records of before these were kept.
     """
 
     epochs: np.ndarray
     train_loss: np.ndarray
     validation_loss: np.ndarray
+    train_accuracy: np.ndarray
+    validation_accuracy: np.ndarray
     units: dict[str, UnitHistory]
 
 
@@ -66,6 +73,8 @@ def read_history(record: Path) -> History:
             np.array([line["epoch"] for line in epochs], dtype=int),
             _numbers([line["train"]["loss"] for line in epochs]),
             _numbers([line["validation"]["loss"] for line in epochs]),
+            _numbers([line["train"].get("accuracy") for line in epochs]),
+            _numbers([line["validation"].get("accuracy") for line in epochs]),
             {name: _unit_history(epochs, name) for name in names},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -92,4 +101,11 @@ def _unit_history(epochs: list[dict[str, Any]], name: str) -> UnitHistory:
         curve("log_norm_a"),
         eigenvalues("eigenvalues_a"),
         eigenvalues("eigenvalues_w"),
+        _certified_rates([entry.get("certificate") for entry in entries.values()]),
     )
+
+
+def _certified_rates(certificates: list[dict[str, Any] | None]) -> np.ndarray | None:
+    if not any(certificates):
+        return None
+    return _numbers([c["rate"] if c and c["holds"] else None for c in certificates])

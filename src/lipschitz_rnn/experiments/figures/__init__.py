@@ -1,7 +1,5 @@
 """Figures of a trained unit: spectra, training history, gradients, vector field."""
 
-from lipschitz_rnn.experiments.figures.curves import TrainingCurves as TrainingCurves
-from lipschitz_rnn.experiments.figures.curves import read_curves as read_curves
 from lipschitz_rnn.experiments.figures.gradient import gradient_figure as gradient_figure
 from lipschitz_rnn.experiments.figures.history import history_figure as history_figure
 from lipschitz_rnn.experiments.figures.robust import robust_figure as robust_figure

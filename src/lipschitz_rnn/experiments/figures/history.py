@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lipschitz_rnn.experiments.figures import style
-from lipschitz_rnn.experiments.figures.curves import TrainingCurves
 from lipschitz_rnn.experiments.history import History, UnitHistory
 
 _COLUMNS = 2
@@ -14,34 +13,33 @@ _COLUMNS = 2
 Panel = tuple[str, str, np.ndarray]  # label of the curve, title, values
 
 
-def history_figure(
-    history: History, curves: TrainingCurves | None = None, *, title: str = ""
-) -> Figure:
+def history_figure(history: History, *, title: str = "") -> Figure:
     """Loss and accuracy over the epochs, and below them what became of every unit.
 
     Each quantity has a panel and a scale of its own, since they differ by orders of magnitude.
 
     Args:
         history: What the run put on record.
-        curves: Accuracies and certificates, from the same record.
         title: Above the figure.
 
     Returns:
         The figure. Its last panel of a unit shows the rate that is proved after each epoch, and a
         cross at 0 where none is.
     """
-    proved = {} if curves is None else curves.certified_rates
     panels = {name: _panels(unit) for name, unit in history.units.items()}
-    counts = {name: len(drawn) + (name in proved) for name, drawn in panels.items()}
-    rows = {name: -(-count // _COLUMNS) for name, count in counts.items()}
+    proved = {name: unit.certified_rates for name, unit in history.units.items()}
+    rows = {
+        name: -(-(len(drawn) + (proved[name] is not None)) // _COLUMNS)
+        for name, drawn in panels.items()
+    }
     total = 1 + sum(rows.values())
     with style.house_style():
         figure, axes = style.make_figure(total, _COLUMNS, 7.2, 0.8 + 1.75 * total)
         free = iter(axes)
-        _draw_training(next(free), next(free), history, curves)
+        _draw_training(next(free), next(free), history)
         for name, drawn in panels.items():
             block = [next(free) for _ in range(_COLUMNS * rows[name])]
-            _draw_unit(block, history.epochs, drawn, proved.get(name))
+            _draw_unit(block, history.epochs, drawn, proved[name])
             if len(panels) > 1:
                 block[0].set_ylabel(f"unit {name}\n{block[0].get_ylabel()}")
         _finish(figure, history.epochs)
@@ -53,13 +51,12 @@ def _is_blank(values: np.ndarray) -> bool:
     return not np.isfinite(values).any()
 
 
-def _draw_training(
-    left: Axes, right: Axes, history: History, curves: TrainingCurves | None
-) -> None:
-    pairs = {"loss": (history.train_loss, history.validation_loss)}
-    if curves is not None:
-        pairs["accuracy"] = (curves.train_accuracy, curves.validation_accuracy)
-    for axes, (name, (train, validation)) in zip((left, right), pairs.items(), strict=False):
+def _draw_training(left: Axes, right: Axes, history: History) -> None:
+    pairs = {
+        "loss": (history.train_loss, history.validation_loss),
+        "accuracy": (history.train_accuracy, history.validation_accuracy),
+    }
+    for axes, (name, (train, validation)) in zip((left, right), pairs.items(), strict=True):
         if _is_blank(train) and _is_blank(validation):
             continue
         _draw_curve(axes, history.epochs, train, style.VERMILION, "training", "--")

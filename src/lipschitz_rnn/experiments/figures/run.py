@@ -12,7 +12,6 @@ from lipschitz_rnn.analysis.sensitivity import gradient_norms
 from lipschitz_rnn.analysis.units import UnitRun
 from lipschitz_rnn.data import Batch
 from lipschitz_rnn.experiments.dynamics import run_units
-from lipschitz_rnn.experiments.figures.curves import read_curves
 from lipschitz_rnn.experiments.figures.gradient import gradient_figure
 from lipschitz_rnn.experiments.figures.history import history_figure
 from lipschitz_rnn.experiments.figures.save import save_figure
@@ -54,7 +53,7 @@ def draw_run(
     record = RunFolder(run_dir).record
     history = read_history(record) if record.exists() else None
     if history is not None and history.units:
-        figures["history"] = history_figure(history, read_curves(record), title=title)
+        figures["history"] = history_figure(history, title=title)
     if batch is not None and isinstance(trained.model, SequenceRegressor):
         norms = gradient_norms(
             trained.model, batch.input, batch.target, dt=batch.dt, dtype=torch.float64
