@@ -1,9 +1,11 @@
 import dataclasses
+import inspect
 import math
 
 import pytest
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.cli.reproduce import reproduce
 from lipschitz_rnn.data import split_options
 from lipschitz_rnn.data.split import KINDS
 from lipschitz_rnn.experiments import build_model
@@ -25,6 +27,8 @@ TABLES = (
     "certified",
     "certified-rows",
     "certified-smnist",
+    "robustness",
+    "robustness-pixel",
 )
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),
@@ -46,6 +50,11 @@ def parameters(row, seed=1):
 
 def test_the_tables_are_those_of_the_paper_and_ours():
     assert set(table_names()) == set(TABLES)
+
+
+def test_help_names_every_table():
+    text = inspect.getdoc(reproduce).partition("Tables: ")[2].rstrip(".")
+    assert {name.strip() for name in text.split(",")} == set(TABLES)
 
 
 @pytest.mark.parametrize("name", TABLES)

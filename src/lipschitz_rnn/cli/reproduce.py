@@ -30,7 +30,8 @@ def reproduce(
     """Run what TABLE lacks, one run after the other, and print it beside the numbers in print.
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
-    timit, ptb-char, ptb-word, units, ablation, seeds, short.
+    timit, ptb-char, ptb-word, units, ablation, seeds, short, certified, certified-rows,
+    certified-smnist, robustness, robustness-pixel.
     """
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say
