@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs/price.md").read_text()
 CURVES = json.loads((ROOT / "results/certified-accuracy.json").read_text())["curves"]
 
 
-@pytest.mark.parametrize("table", ["certified", "certified-smnist"])
+@pytest.mark.parametrize("table", ["certified", "certified-rows", "certified-smnist"])
 def test_tables(table):
     rows = (ROOT / f"results/{table}.md").read_text().split("| --- |")[-1].split("\n")[1:]
     found = [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in rows if "|" in row]
