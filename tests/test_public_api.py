@@ -31,16 +31,22 @@ SNAPSHOT = {
         logit_gains make_layer margin_logits unit_options
     """,
     "lipschitz_rnn.analysis": """
-        CertificateCheck CertifiedRadii Condition EulerContraction FixedPoint FixedPoints
-        Gains GradientNorms JacobianNorms LyapunovSpectrum MatrixReport SchemeBounds
-        StabilityCertificate StabilityReport StateBound StepMap StepSizes
-        TheoremConditions UnitCertificate UnitMatrices UnitReport UnitRun
-        admissible_step_sizes cell_of certified_accuracy certified_radii certify
-        check_conditions empirical_accuracy euler_contraction field_jacobian
-        find_fixed_points find_units gradient_norms input_gains jacobian_norms layer_cells
-        load_certificate lyapunov_exponents pgd rounding_bound run_layer save_certificate
-        stability_polynomial stability_report state_bound verify_certificate
-        weights_digest
+        AttackOutcome CertificateCheck CertifiedRadii Condition ConditionNumber
+        DeepFoolResult EulerContraction FixedPoint FixedPoints Gains GradientNorms
+        HessianProduct HessianReport HessianSettings InputSensitivity JacobianNorms
+        LyapunovSpectrum MaskingReport MatrixReport MeasuredGain Perturbed ProductCheck
+        RobustnessCurve RobustnessReport SchemeBounds StabilityCertificate
+        StabilityReport StateBound StepMap StepSizes TheoremConditions UnitCertificate
+        UnitMatrices UnitReport UnitRun admissible_step_sizes cell_of certified_accuracy
+        certified_radii certify check_conditions check_masking condition_number deepfool
+        drop_steps empirical_accuracy euler_contraction fgsm field_jacobian
+        find_fixed_points find_units gradient_norms hessian hessian_of hessian_product
+        input_gains input_sensitivity jacobian_norms jitter_times layer_cells
+        load_certificate lyapunov_exponents measured_gain noise_weights parameter_groups
+        pgd pgd_losses prune_weights random_search repeat_steps robustness round_weights
+        rounding_bound run_layer salt_and_pepper save_certificate stability_polynomial
+        stability_report state_bound verify_certificate weights_digest white_noise
+        wilson_interval
     """,
     "lipschitz_rnn.data": """
         Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages

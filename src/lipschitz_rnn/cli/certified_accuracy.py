@@ -38,8 +38,8 @@ def certified_accuracy(
     """Measure how far the inputs of every RUN can be moved: proved, and by attack."""
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.cli.plain import as_json
     from lipschitz_rnn.experiments import build_data, load_trained
+    from lipschitz_rnn.experiments.plain import as_json
     from lipschitz_rnn.experiments.robust import RADII, robust_curve
     from lipschitz_rnn.training.environment import describe_environment
 

@@ -32,8 +32,8 @@ def fixed_points(
 ) -> None:
     """Find states of rest of the model of RUN, and whether they are stable."""
     from lipschitz_rnn.cli.console import say
-    from lipschitz_rnn.cli.plain import as_json
     from lipschitz_rnn.experiments.dynamics import fixed_points_run
+    from lipschitz_rnn.experiments.plain import as_json
 
     input = None if held is None else _read(held)
     found = fixed_points_run(run, weights.value, input=input, starts=starts)

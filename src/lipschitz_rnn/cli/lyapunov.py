@@ -28,8 +28,8 @@ def lyapunov(
 ) -> None:
     """Measure Lyapunov exponents of the model of RUN along its own test data."""
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.cli.plain import as_json
     from lipschitz_rnn.experiments.dynamics import lyapunov_run
+    from lipschitz_rnn.experiments.plain import as_json
 
     found = lyapunov_run(
         run, weights.value, samples=samples, count=count, data_dir=data_dir, report=warn

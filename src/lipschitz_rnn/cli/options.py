@@ -23,6 +23,11 @@ Budget = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN...")]
+AnalysisDir = Annotated[
+    Path,
+    typer.Option("--output", help="Folder for results, table and figures.", metavar="DIR"),
+]
 RunDir = Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")]
 
 

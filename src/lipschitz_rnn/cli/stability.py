@@ -25,10 +25,10 @@ def stability(
 ) -> None:
     """Report spectra, conditions, steps and a cheap certificate of the model of RUN."""
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.cli.plain import as_json
     from lipschitz_rnn.cli.stability_table import report_lines
     from lipschitz_rnn.experiments import load_trained
     from lipschitz_rnn.experiments.dynamics import largest_dt, sample_batch, stability_run
+    from lipschitz_rnn.experiments.plain import as_json
 
     trained = load_trained(run, weights.value)
     stability_run(trained)  # before any data: a model without A and W ends here

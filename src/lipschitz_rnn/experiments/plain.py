@@ -1,14 +1,20 @@
-"""Results of an analysis as what JSON can hold."""
+"""Results of an analysis as what JSON can hold, and back."""
 
+import collections.abc
 import dataclasses
 import json
-from typing import Any
+import math
+import types
+import typing
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from lipschitz_rnn.analysis import UnitCertificate
 from lipschitz_rnn.training.record import finite
+
+_Result = TypeVar("_Result")
 
 
 def plain(value: Any) -> Any:
@@ -47,3 +53,42 @@ def as_json(value: Any) -> str:
         One object, indented.
     """
     return json.dumps(finite(plain(value)), indent=1, allow_nan=False)
+
+
+def restore(kind: type[_Result], value: dict[str, Any]) -> _Result:
+    """What :func:`plain` made of a dataclass, as that dataclass again.
+
+    Args:
+        kind: The dataclass. Its fields are numbers, strings, arrays, dataclasses, and tuples and
+            tables of these.
+        value: As JSON gave it back. A number that JSON could not hold is NaN.
+
+    Returns:
+        The result.
+
+    Raises:
+        KeyError: If a field is missing.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: _restored(hints[name], value[name]) for name in names})
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) in {types.UnionType, typing.Union}:
+        if value is None and type(None) in options:
+            return None
+        return _restored(next(one for one in options if one is not type(None)), value)
+    if hint is float:
+        return math.nan if value is None else float(value)
+    if hint is np.ndarray:
+        return np.array(value, dtype=float)
+    if dataclasses.is_dataclass(hint):
+        return restore(hint, value)  # type: ignore[arg-type]
+    if typing.get_origin(hint) is tuple:
+        inner = [options[0]] * len(value) if options[-1] is ... else options
+        return tuple(_restored(one, item) for one, item in zip(inner, value, strict=True))
+    if typing.get_origin(hint) in {dict, collections.abc.Mapping}:
+        return {key: _restored(options[1], item) for key, item in value.items()}
+    return value

@@ -10,15 +10,6 @@ from matplotlib.figure import Figure
 from lipschitz_rnn.experiments.figures import style
 from lipschitz_rnn.experiments.robust import RobustCurve
 
-_LOOKS = (
-    (style.BLACK, "o"),
-    (style.BLUE, "s"),
-    (style.VERMILION, "^"),
-    (style.GREEN, "D"),
-    (style.SKY, "v"),
-    (style.GREY, "P"),
-)
-
 
 def robust_figure(curves: Sequence[RobustCurve], *, title: str = "") -> Figure:
     """Accuracy over the l2 norm of the change, on a logarithmic scale: one colour a model.
@@ -34,11 +25,13 @@ def robust_figure(curves: Sequence[RobustCurve], *, title: str = "") -> Figure:
     Raises:
         ValueError: If there is no curve, or more than six.
     """
-    if not 1 <= len(curves) <= len(_LOOKS):
-        raise ValueError(f"robust_figure: expected 1 to {len(_LOOKS)} curves, got {len(curves)}.")
+    if not 1 <= len(curves) <= len(style.SERIES):
+        raise ValueError(
+            f"robust_figure: expected 1 to {len(style.SERIES)} curves, got {len(curves)}."
+        )
     with style.house_style():
         figure, (axes,) = style.make_figure(1, 1, 6.4, 3.6 + 0.17 * len(curves))
-        for curve, (color, marker) in zip(curves, _LOOKS, strict=False):
+        for curve, (color, marker) in zip(curves, style.SERIES, strict=False):
             _draw(axes, curve, color, marker)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.02)

@@ -17,6 +17,16 @@ BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREY = "#6E6E6E"  # between them, for what is not data
 
+SERIES = (
+    (BLACK, "o"),
+    (BLUE, "s"),
+    (VERMILION, "^"),
+    (GREEN, "D"),
+    (SKY, "v"),
+    (GREY, "P"),
+)
+"""Colour and marker of each of several series: six can be told apart."""
+
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.labelsize": 9,
