@@ -146,6 +146,7 @@ def run_hessians(
         with for_people(subject.trained):
             _require_group(subject.trained.model, group)
     depends = {"samples": samples, "group": group, "batch_size": batch_size, "of": settings}
+    # the slices are of DISTANCES: who changes these gives the measurement another name
     found = []
     for subject in subjects:
 

@@ -13,6 +13,9 @@ from lipschitz_rnn.experiments.hessian import LossSlice, RunHessian
 _WIDTH = 0.01
 """Of the Gaussian that stands for a Ritz value, over the range shown."""
 
+_NEAR = 0.5
+"""Distance from the weights up to which slices are shown: farther out no parabola is like them."""
+
 
 def density_figure(
     groups: Sequence[tuple[str, Sequence[RunHessian]]], *, title: str = ""
@@ -42,8 +45,11 @@ def density_figure(
     with style.house_style():
         figure, axes = style.make_figure(len(shown), 1, 6.4, 0.9 + 1.6 * len(shown))
         for panel, ((label, runs), color) in zip(axes, _colored(shown), strict=True):
-            for run in runs:
-                panel.plot(grid, _density(run, grid, _WIDTH * spread), color=color, linewidth=1)
+            lines = [_density(run, grid, _WIDTH * spread) for run in runs]
+            for line in lines:
+                panel.plot(grid, line, color=color, linewidth=1)
+            panel.set_yscale("log")
+            panel.set_ylim(1e-6, 3 * max(line.max() for line in lines))
             _annotate(panel, label, runs)
             panel.sharex(axes[-1])
             panel.tick_params(labelbottom=panel is axes[-1])
@@ -72,27 +78,26 @@ def _annotate(axes: Axes, label: str, runs: Sequence[RunHessian]) -> None:
     largest = np.mean([run.report.eigenvalues[0] for run in runs])
     seeds = f"{len(runs)} runs, " if len(runs) > 1 else ""
     axes.set_title(f"{label}: {seeds}largest eigenvalue {largest:.3g}")
-    axes.set_yscale("log")
-    axes.set_ylim(1e-6, None)
 
 
 def slices_figure(groups: Sequence[tuple[str, Sequence[RunHessian]]], *, title: str = "") -> Figure:
-    """The loss along the eigenvectors of the two largest eigenvalues.
+    """The loss along the eigenvectors of the two largest eigenvalues, near the weights.
 
     Args:
         groups: Label and runs of each model; at most six.
         title: Above the figure.
 
     Returns:
-        The figure: what is added to the loss at the weights; thin dashed lines are the parabolas
-        that the eigenvalues stand for.
+        The figure: what is added to the loss at the weights, a line for each run; dashed is the
+        parabola of the mean of the eigenvalues.
     """
     with style.house_style():
         figure, axes = style.make_figure(1, 2, 6.8, 3.2)
         for (label, runs), (color, _) in zip(groups, style.SERIES, strict=False):
-            for number, run in enumerate(runs):
-                for panel, one in zip(axes, run.slices, strict=False):
-                    _draw_slice(panel, run, one, color, label if number == 0 else None)
+            for number, panel in enumerate(axes):
+                slices = [run.slices[number] for run in runs if len(run.slices) > number]
+                if slices:
+                    _draw_slices(panel, slices, color, label)
         for panel, which in zip(axes, ("first", "second"), strict=True):
             panel.set_title(f"along the {which} eigenvector")
             panel.set_xlabel("distance from the weights")
@@ -100,21 +105,19 @@ def slices_figure(groups: Sequence[tuple[str, Sequence[RunHessian]]], *, title: 
         axes[0].set_ylabel("loss above that at the weights")
         axes[1].sharey(axes[0])
         axes[1].tick_params(labelleft=False)
-        axes[0].plot([], [], "--", color=style.GREY, linewidth=0.6, label="λ d² / 2")
+        axes[0].plot([], [], "--", color=style.GREY, linewidth=0.8, label="λ d² / 2")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         style.add_title(figure, title)
     return figure
 
 
-def _draw_slice(axes: Axes, run: RunHessian, one: LossSlice, color: str, label: str | None) -> None:
-    distances = np.array(one.distances)
-    added = np.array(one.losses) - run.report.loss
-    axes.plot(distances, added, color=color, label=label)
-    axes.plot(
-        distances,
-        one.eigenvalue * distances**2 / 2,
-        "--",
-        color=color,
-        linewidth=0.6,
-    )
+def _draw_slices(axes: Axes, slices: Sequence[LossSlice], color: str, label: str) -> None:
+    for number, one in enumerate(slices):
+        distances, losses = np.array(one.distances), np.array(one.losses)
+        near = np.abs(distances) <= _NEAR
+        added = losses - losses[np.argmin(np.abs(distances))]
+        axes.plot(distances[near], added[near], color=color, label=None if number else label)
+    curvature = np.mean([one.eigenvalue for one in slices])
+    line = np.linspace(-_NEAR, _NEAR, 81)
+    axes.plot(line, curvature * line**2 / 2, "--", color=color, linewidth=0.8)
