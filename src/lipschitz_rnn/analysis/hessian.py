@@ -31,6 +31,9 @@ MOST_ERROR = 1e-3
 CHECKED = 50
 """Samples of the first term, for which exact products are taken beside differences."""
 
+EVERY = 25
+"""Products between two lines of progress."""
+
 _SMALL = 48  # parameters below which the matrix itself is made
 
 
@@ -135,24 +138,22 @@ def hessian_of(
     """
     started, settings = time.perf_counter(), settings or HessianSettings()
     tell = report or (lambda line: None)
-    product = hessian_product(model, terms, group=group, settings=settings)
+
+    def counted(count: int) -> None:
+        if count % EVERY == 0:
+            tell(f"{count} products in {time.perf_counter() - started:.0f} s")
+
+    product = hessian_product(model, terms, group=group, settings=settings, counted=counted)
     generator = np.random.default_rng(settings.seed)
     check = None
     if settings.product == "difference":
         check = _check(model, terms, product, generator)
         tell(f"{len(check.errors)} difference products: off by {max(check.errors):.1e} at most")
     values, vectors, residuals = _largest(product, settings, generator)
-    tell(f"largest eigenvalue {values[0]:.4g}, residual {residuals[0]:.1e}; {_cost(product)}")
+    tell(f"largest eigenvalue {values[0]:.4g}, residual {residuals[0]:.1e}")
     traces = _trace_samples(product, settings.probes, generator)
-    tell(f"trace {traces.mean():.4g}; {_cost(product)}")
-    runs = []
-    for _ in range(settings.starts if settings.steps else 0):
-        start = generator.standard_normal(product.shape[0])
-        runs.append(lanczos(product.matvec, start, settings.steps))
-        tell(f"Lanczos, {len(runs)} of {settings.starts} starts; {_cost(product)}")
-    density = tuple(run.ritz() for run in runs)
-    ends = [(float(one.nodes[0]), float(one.residuals[0])) for one in density]
-    lowest, lowest_residual = min(ends, default=(np.nan, np.nan))
+    tell(f"trace {traces.mean():.4g}, standard error {_standard_error(traces):.2g}")
+    runs = _lanczos_runs(product, settings, generator, tell)
     return HessianReport(
         group=group,
         parameters=product.shape[0],
@@ -161,13 +162,11 @@ def hessian_of(
         eigenvalues=values,
         residuals=residuals,
         vectors=vectors,
-        lowest=lowest,
-        lowest_residual=lowest_residual,
         trace=float(traces.mean()),
         trace_error=_standard_error(traces),
         probes=settings.probes,
         conditions=_conditions(runs),
-        density=density,
+        density=tuple(run.ritz() for run in runs),
         product=settings.product,
         check=check,
         products=product.count,
@@ -181,6 +180,7 @@ def hessian_product(
     *,
     group: str = "all",
     settings: HessianSettings | None = None,
+    counted: Callable[[int], None] | None = None,
 ) -> HessianProduct:
     """The Hessian by a group of parameters, as an operator that SciPy takes.
 
@@ -189,6 +189,7 @@ def hessian_product(
         terms: As :func:`hessian_of` takes it.
         group: As :func:`hessian` takes it.
         settings: Of these, ``product`` and ``spacing``.
+        counted: Takes the number of products after each.
 
     Returns:
         The operator.
@@ -201,7 +202,8 @@ def hessian_product(
         groups = parameter_groups(model)
         require_choice("hessian", "group", group, ("all", *groups))
         names = groups[group]
-    return HessianProduct(model, terms, names, product=settings.product, spacing=settings.spacing)
+    kind, spacing = settings.product, settings.spacing
+    return HessianProduct(model, terms, names, product=kind, spacing=spacing, counted=counted)
 
 
 def _losses(answers: Tensor, target: Tensor) -> Tensor:
@@ -210,10 +212,6 @@ def _losses(answers: Tensor, target: Tensor) -> Tensor:
         return (answers - target).square().mean(-1)
     flat = functional.cross_entropy(answers.flatten(0, -2), target.flatten(), reduction="none")
     return flat.view(target.shape)
-
-
-def _cost(product: HessianProduct) -> str:
-    return f"{product.count} products"
 
 
 def _check(
@@ -261,6 +259,20 @@ def _trace_samples(
         signs = generator.choice((-1.0, 1.0), product.shape[0])
         samples[i] = signs @ product.matvec(signs)
     return samples
+
+
+def _lanczos_runs(
+    product: HessianProduct,
+    settings: HessianSettings,
+    generator: np.random.Generator,
+    tell: Callable[[str], None],
+) -> list[Tridiagonal]:
+    runs: list[Tridiagonal] = []
+    for _ in range(settings.starts if settings.steps else 0):
+        start = generator.standard_normal(product.shape[0])
+        runs.append(lanczos(product.matvec, start, settings.steps))
+        tell(f"Lanczos steps from {len(runs)} of {settings.starts} starts")
+    return runs
 
 
 def _standard_error(samples: np.ndarray) -> float:

@@ -60,6 +60,7 @@ class HessianProduct(LinearOperator):  # type: ignore[misc]
         product: One of :data:`PRODUCTS`.
         spacing: Of the difference; if None, the cube root of three roundings times the norm of the
             parameters over the root of their number.
+        counted: Takes the number of products after each.
 
     Attributes:
         count: Products so far.
@@ -78,11 +79,12 @@ class HessianProduct(LinearOperator):  # type: ignore[misc]
         *,
         product: str = "difference",
         spacing: float | None = None,
+        counted: Callable[[int], None] | None = None,
     ) -> None:
         require_choice("HessianProduct", "product", product, PRODUCTS)
         self._model, self._terms = copy.deepcopy(model).double().eval(), terms
         self._params, self.names = _choose(self._model, names)
-        self.kind, self.count = product, 0
+        self.kind, self.count, self._counted = product, 0, counted
         self._at = parameters_to_vector(self._params).detach().clone()
         size = self._at.numel()
         super().__init__(np.dtype(np.float64), (size, size))
@@ -181,7 +183,10 @@ class HessianProduct(LinearOperator):  # type: ignore[misc]
 
     def _matvec(self, vector: _Array) -> _Array:
         vector = np.asarray(vector, dtype=np.float64).ravel()
-        return self.exact(vector) if self.kind == "exact" else self.difference(vector)
+        image = self.exact(vector) if self.kind == "exact" else self.difference(vector)
+        if self._counted is not None:
+            self._counted(self.count)
+        return image
 
     def _tensor(self, vector: _Array) -> Tensor:
         return torch.as_tensor(vector, dtype=self._at.dtype, device=self._at.device)

@@ -1,5 +1,6 @@
 """What is reported of a Hessian, and how much work goes into it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,6 @@ class HessianReport:
         eigenvalues: The largest, in descending order, (k,).
         residuals: Norm of H v - λ v for each unit vector v: an eigenvalue lies within so much.
         vectors: v, (n, k).
-        lowest: The smallest Ritz value; NaN if no Lanczos steps were taken.
-        lowest_residual: An eigenvalue lies within so much of it.
         trace: Mean over random signs z of zᵀ H z.
         trace_error: Its standard error.
         probes: How many z were drawn.
@@ -48,7 +47,7 @@ class HessianReport:
         density: Ritz values and weights of every random start: quadratures of the density.
         product: ``"difference"`` or ``"exact"``.
         check: Of difference products, for the first term of the loss; None for exact ones.
-        products: How many were taken.
+        products: How many were taken, besides those of the check.
         seconds: Wall time.
     """
 
@@ -59,8 +58,6 @@ class HessianReport:
     eigenvalues: np.ndarray
     residuals: np.ndarray
     vectors: np.ndarray
-    lowest: float
-    lowest_residual: float
     trace: float
     trace_error: float
     probes: int
@@ -70,6 +67,11 @@ class HessianReport:
     check: ProductCheck | None
     products: int
     seconds: float
+
+    @property
+    def lowest(self) -> float:
+        """The smallest Ritz value of all starts; NaN if no Lanczos steps were taken."""
+        return min((float(one.nodes[0]) for one in self.density), default=math.nan)
 
 
 @dataclass(frozen=True)
