@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from lipschitz_rnn.analysis import HessianSettings, hessian, robustness
 from lipschitz_rnn.cli import main
 from lipschitz_rnn.experiments import build_data, load_trained
 from lipschitz_rnn.experiments.hessian import training_terms
+from lipschitz_rnn.experiments.robustness import _source
 from lipschitz_rnn.experiments.subjects import load_subjects
 
 FEW = ("training.epochs=1", "training.threads=1", "model.hidden_size=4", "data.train_size=200")
+RESIDUAL = ("model.unit=residual", "model.step_size=0.1")
 LITTLE = ("--probes", "2", "--steps", "4", "--eigenvalues", "2")
 
 
@@ -27,11 +30,10 @@ def trained(folder, *settings, preset="digits", seed=1):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    residual = ("model.unit=residual", "model.step_size=0.1")
     return (
         trained(folder / "one"),
         trained(folder / "two", seed=2),
-        trained(folder / "residual", *residual),
+        trained(folder / "residual", *RESIDUAL),
     )
 
 
@@ -95,6 +97,7 @@ def test_robustness_is_that_of_the_library(capsys, runs, tmp_path):
         perturbations=["white-noise", "fgsm", "rounded"],
     )  # fmt: skip
     assert found["masking"] is found["gain"] is found["sensitivity"] is None
+    assert found["of"] == "the first 50 test samples of digits"
     for name, curve in known.curves.items():
         assert found["report"]["curves"][name]["accuracy"] == list(curve.accuracy)
     assert {path.suffix for path in tmp_path.glob("robustness-*")} == {".json", ".svg", ".png"}
@@ -104,7 +107,9 @@ def test_compare(capsys, runs, tmp_path):
     options = ("--samples", "30", "--seeds", "2", "--output", tmp_path)
     code, out, _ = call(capsys, "compare", *runs, *options)
     assert code == 0
-    assert re.search(r"^Clearly better, of \d+ rows that can be judged: ", out, re.MULTILINE)
+    assert re.search(
+        r"^Clearly better, of \d+ rows that say which way is better: ", out, re.MULTILINE
+    )
     for name in ("test accuracy, all samples", "trace", "deepfool-l2, median", "gain attained"):
         assert re.search(rf"^ +{re.escape(name)}.*\d", out, re.MULTILINE)
     for name in ("hessian-density", "hessian-slices", "robustness-inputs", "sensitivity"):
@@ -145,6 +150,68 @@ def test_mistakes_are_one_line(capsys, runs, tmp_path, arguments, message):
     assert not (tmp_path / "new").exists()
 
 
+def test_attacks_of_a_model_that_changed_are_tried_anew(capsys, runs, tmp_path):
+    """What depends on another run is not read from a file that knew that run with other weights."""
+    other = trained(tmp_path / "other", *RESIDUAL, seed=1)
+    options = ("--samples", "30", "--seeds", "1", "--output", tmp_path / "out", "--json", "--quiet")
+    first = json.loads(call(capsys, "robustness", runs[0], other, *options)[1])["runs"]
+    shutil.rmtree(other)
+    trained(other, *RESIDUAL, "training.epochs=2", seed=5)
+    second = json.loads(call(capsys, "robustness", runs[0], other, *options)[1])["runs"]
+    assert first[0]["report"] == second[0]["report"]  # of the run itself: read
+    assert first[0]["masking"]["transfer"] != second[0]["masking"]["transfer"]
+
+
+def test_classes_and_numbers_do_not_stand_side_by_side(capsys, runs, tmp_path):
+    other = trained(tmp_path / "other", preset="pendulum")
+    code, _, err = call(capsys, "robustness", runs[0], other, "--output", tmp_path / "out")
+    assert code == 2
+    assert "all tell classes, or all numbers" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_of_other_data_are_not_judged(capsys, runs, tmp_path):
+    other = trained(tmp_path / "other", "data.steps=16")
+    only = ("--only", "white-noise", "--samples", "20", "--seeds", "1", "--quiet")
+    for one, wanted in ((runs[2], True), (other, False)):
+        out = call(capsys, "robustness", runs[0], one, *only, "--output", tmp_path / one.name)[1]
+        assert ("clearly better" in out) is wanted
+
+
+def test_too_many_models_are_told_before_the_work(capsys, tmp_path):
+    many = [trained(tmp_path / str(n), f"model.hidden_size={n}") for n in range(2, 9)]
+    for verb in ("hessian", "robustness", "compare"):
+        code, _, err = call(capsys, verb, *many, "--output", tmp_path / "out")
+        assert code == 2
+        assert "at most 6 different models, got 7" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_samples_must_be_those_of_the_run(capsys, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "lipschitz_rnn.experiments.subjects.describe_data", lambda split: {"digest": "f" * 64}
+    )
+    for verb in ("hessian", "robustness"):
+        code, _, err = call(capsys, verb, runs[0], "--output", tmp_path / "out", "--quiet")
+        assert code == 2
+        assert "expected the samples the run began with" in err
+
+
+def test_a_transfer_needs_the_same_inputs(runs, tmp_path):
+    permuted = trained(tmp_path / "permuted", *RESIDUAL, "data.permutation=seed-0")
+    one, other, alike = load_subjects([runs[0], permuted, runs[2]])
+    assert _source(one, [one, other]) is None
+    assert _source(one, [one, other, alike]) is alike
+
+
+def test_the_strongest_perturbation_is_in_the_table(capsys, runs, tmp_path):
+    only = ("--only", "salt-and-pepper,bfloat16", "--samples", "20", "--quiet")
+    out = call(capsys, "robustness", runs[0], *only, "--output", tmp_path)[1]
+    shown = re.findall(r"^ +salt-and-pepper ([\d.]+) ", out, re.MULTILINE)
+    assert shown == ["0.01", "0.05", "0.15", "0.3"]
+    assert re.search(r"^ +bfloat16 1 ", out, re.MULTILINE)
+
+
 def test_models_of_other_data_are_not_compared(capsys, runs, tmp_path):
     other = trained(tmp_path / "other", "data.steps=16")
     code, _, err = call(capsys, "compare", runs[0], other)
@@ -170,6 +237,7 @@ def test_every_kind_of_task(capsys, tmp_path, preset, settings):
     code, out, err = call(capsys, "robustness", run, *options, "--seeds", "1")
     assert (code, err) == (0, "")
     assert "weight-noise" in out
+    assert "left out: derivatives, gains and signs of masking" in out
 
 
 def test_terms_are_the_loss_of_the_first_samples(runs):

@@ -93,7 +93,23 @@ def test_what_was_measured_is_not_measured_again(runs, tmp_path):
     weights = other.trained.model.head.bias.detach()
     weights.add_(1)
     assert ask(one=other, n=1) == Inner("a", (3.0,))  # other weights
-    assert len(list((tmp_path / "new").iterdir())) == 2
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert ask(n=1) == Inner("a", (1.0,))  # nothing was overwritten
+
+
+def test_a_new_version_measures_anew(runs, tmp_path, monkeypatch):
+    (subject,) = load_subjects([runs["seed1"]])
+    measured(tmp_path, "thing", subject, {}, Inner, lambda: Inner("old", ()))
+    monkeypatch.setattr("lipschitz_rnn.experiments.measured.VERSION", 99)
+    found = measured(tmp_path, "thing", subject, {}, Inner, lambda: Inner("new", ()))
+    assert found.name == "new"
+
+
+def test_a_place_that_cannot_be_written_is_found_out_before_the_work(runs, tmp_path):
+    (subject,) = load_subjects([runs["seed1"]])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        measured(tmp_path / "file" / "x", "thing", subject, {}, Inner, lambda: 1 / 0)
 
 
 def test_a_file_that_is_none_of_ours_is_kept(runs, tmp_path):

@@ -26,7 +26,7 @@ def curvature(scale=1.0, density=True):
     distances = tuple(np.linspace(-1, 1, 21).tolist())
     losses = tuple(0.5 + scale * d**2 for d in distances)
     slices = tuple(LossSlice(value * scale, distances, losses) for value in (2.0, 1.0))
-    return RunHessian("run", "data", 10, report, slices)
+    return RunHessian("run", "ten samples", report, slices)
 
 
 def curve(name, accuracy, strengths=(0.0, 0.1, 0.2), **options):
@@ -44,7 +44,7 @@ def robust(*curves, sensitivity=None):
     report = RobustnessReport(
         {one.name: one for one in curves}, {}, 100, 0.9 if classes else None, 0.1, 0.0, 1.0, 1, 0
     )
-    return RunRobustness("run", "data", 3, report, None, sensitivity, None)
+    return RunRobustness("run", "samples", 3, report, sensitivity)
 
 
 def test_the_density_of_each_run_has_an_area_of_one():

@@ -28,20 +28,40 @@ def test_of_runs_it_is_the_test_of_welch():
 def test_of_single_runs_it_is_the_interval_of_the_measurement():
     assert row(a=[(0.95, 0.03)], b=[(0.90, 0.04)]).best() is None  # 0.05 = hypot
     assert row(a=[(0.9501, 0.03)], b=[(0.90, 0.04)]).best() == "a"
-    assert row("lower", a=[(2.0, 0.0)], b=[(1.0, 0.0)]).best() == "b"
+    # of which nothing is known it is not judged, however far they are apart
+    assert row("lower", a=[2.0], b=[1.0]).best() is None
+    assert row(a=[(0.95, 0.01)], b=[0.1]).best() is None
+
+
+def test_several_runs_against_one_vary_alike():
+    """A new run of the same spread lies within t s sqrt(1 + 1/n) of the mean of the others."""
+    several = [1.0, 1.2, 1.1]
+    half = stats.t.ppf(0.975, 2) * 0.1 * math.sqrt(4 / 3)
+    assert row(a=several, b=[1.1 - half + 1e-9]).best() is None
+    assert row(a=several, b=[1.1 - half - 1e-9]).best() == "a"
+    assert row("lower", a=several, b=[1.1 - half - 1e-9]).best() == "b"
+
+
+def test_equal_runs_are_not_known_better_than_they_were_measured():
+    tied = {"a": [(0.70, 0.05)] * 2, "b": [(0.65, 0.05)] * 2}
+    assert row(**tied).best() is None
+    assert row(**(tied | {"b": [(0.60, 0.05)] * 2})).best() == "a"
 
 
 def test_the_best_is_better_than_every_other():
-    assert row(a=[3.0], b=[2.0], c=[1.0]).best() == "a"
+    assert row(a=[(3.0, 0.0)], b=[(2.0, 0.0)], c=[(1.0, 0.0)]).best() == "a"
     assert row(a=[(3.0, 1.0)], b=[(2.5, 1.0)], c=[(0.0, 0.1)]).best() is None
-    assert row(a=[1.0], b=[1.0]).best() is None
+    assert row(a=[(1.0, 0.0)], b=[(1.0, 0.0)]).best() is None
 
 
-def test_numbers_that_are_not_known_speak_for_nobody():
-    assert row(a=[1.0], b=[math.nan]).best() is None
-    assert row(None, a=[1.0], b=[2.0]).best() is None
-    assert row(a=[1.0, math.nan], b=[0.5]).cell("a") == "1"
-    assert row(a=[math.nan]).cell("a") == row(a=[1.0]).cell("b") == ""
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_told_and_not_judged(odd):
+    assert row(a=[(1.0, 0.0)], b=[(odd, 0.0)]).best() is None
+    assert row(a=[1.0, odd, 2.0], b=[0.5, 0.5]).best() is None
+    assert row(a=[1.0, odd, 1.5], b=[0.5]).cell("a") == "1.25 ± 0.354 (2 of 3 runs)"
+    assert row(a=[odd]).cell("a") == ("inf" if odd == math.inf else "")
+    assert row(a=[1.0]).cell("b") == ""
+    assert row(None, a=[(1.0, 0.0)], b=[(2.0, 0.0)]).best() is None
 
 
 def test_cells():
@@ -52,8 +72,12 @@ def test_cells():
 
 
 def test_table_and_verdict():
-    rows = (row(a=[1.0], b=[0.0]), row("lower", a=[1.0], b=[0.5]), row(a=[0.0], b=[0.0]),
-            row(None, a=[4.0], b=[5.0]))  # fmt: skip
+    rows = (
+        row(a=[(1.0, 0.0)], b=[(0.0, 0.0)]),
+        row("lower", a=[(1.0, 0.0)], b=[(0.5, 0.0)]),
+        row(a=[(0.0, 0.0)], b=[(0.0, 0.0)]),
+        row(None, a=[4.0], b=[5.0]),
+    )
     table = Comparison("T", ("a", "b"), rows, ("note",), {"a": 3})
     heads, cells = table.cells()
     assert heads == ["", "a (n=3)", "b", "clearly better"]
@@ -66,8 +90,11 @@ def test_table_and_verdict():
     ]
     assert text.endswith("\nnote\n")
     assert table.verdict() == (
-        "Clearly better, of 3 rows that can be judged: a in 1, b in 1; undecided 1."
+        "Clearly better, of 3 rows that say which way is better: a in 1, b in 1; undecided 1. "
+        "Rows depend on each other."
     )
+    apart = Comparison("T", ("a", "b"), rows, judged=False)
+    assert apart.cells()[0] == ["", "a", "b"]
     alone = Comparison("T", ("a",), rows)
     assert alone.cells()[0] == ["", "a"]
 

@@ -42,9 +42,10 @@ def compare(
     from lipschitz_rnn.experiments.figures.hessian import density_figure, slices_figure
     from lipschitz_rnn.experiments.hessian import run_hessians
     from lipschitz_rnn.experiments.robustness import RobustnessSettings, run_robustness
-    from lipschitz_rnn.experiments.subjects import load_subjects
+    from lipschitz_rnn.experiments.subjects import load_subjects, require_drawable
 
     subjects = load_subjects(runs, weights.value)
+    require_drawable(subjects)
     require_alike(subjects)
     report = None if quiet else warn
     tested = run_evaluations(subjects, output, weights.value, data_dir=data_dir, report=report)

@@ -51,7 +51,7 @@ def hessian(
     from lipschitz_rnn.experiments.figures.hessian import density_figure, slices_figure
     from lipschitz_rnn.experiments.hessian import run_hessians
     from lipschitz_rnn.experiments.hessian_table import hessian_comparison
-    from lipschitz_rnn.experiments.subjects import load_subjects
+    from lipschitz_rnn.experiments.subjects import are_alike, load_subjects, require_drawable
 
     try:
         settings = HessianSettings(
@@ -60,6 +60,7 @@ def hessian(
     except ValueError as error:
         raise InputError(str(error)) from None
     subjects = load_subjects(runs, weights.value)
+    require_drawable(subjects)
     found = run_hessians(
         subjects,
         output,
@@ -75,4 +76,5 @@ def hessian(
     if steps:
         figures["hessian-density"] = density_figure(groups)
     results = {"weights": weights.value, "runs": found}
-    report_comparison(hessian_comparison(groups), figures, results, output, "hessian", json=json)
+    table = hessian_comparison(groups, alike=are_alike(subjects))
+    report_comparison(table, figures, results, output, "hessian", json=json)

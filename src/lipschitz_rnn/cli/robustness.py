@@ -50,15 +50,16 @@ def robustness(
     from lipschitz_rnn.cli.side_by_side import by_label, report_comparison
     from lipschitz_rnn.experiments.robustness import RobustnessSettings, run_robustness
     from lipschitz_rnn.experiments.robustness_table import robustness_comparison
-    from lipschitz_rnn.experiments.subjects import load_subjects
+    from lipschitz_rnn.experiments.subjects import are_alike, load_subjects, require_drawable
 
     settings = RobustnessSettings(samples, _names(only), seeds, only is None, batch_size)
     subjects = load_subjects(runs, weights.value)
+    require_drawable(subjects)
     report = None if quiet else warn
     found = run_robustness(subjects, output, settings, data_dir=data_dir, report=report)
     groups = by_label(subjects, found)
     report_comparison(
-        robustness_comparison(groups),
+        robustness_comparison(groups, alike=are_alike(subjects)),
         robustness_figures(groups),
         {"weights": weights.value, "runs": found},
         output,

@@ -1,5 +1,6 @@
 """Trained runs side by side: test figure, Hessian, robustness, in one table."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lipschitz_rnn.experiments.robustness import RunRobustness
 from lipschitz_rnn.experiments.robustness_table import robustness_comparison
 from lipschitz_rnn.experiments.runs import Report, evaluate_run
 from lipschitz_rnn.experiments.side_by_side import Z95, Comparison, Row, Value
-from lipschitz_rnn.experiments.subjects import Subject
+from lipschitz_rnn.experiments.subjects import Subject, same_data
 from lipschitz_rnn.training import EvaluationResult
 from lipschitz_rnn.training.metrics import METRICS
 
@@ -29,10 +30,7 @@ def require_alike(subjects: Sequence[Subject]) -> None:
         raise InputError(f"compare: expected at least 2 runs, got {len(subjects)}.")
     first = subjects[0]
     for other in subjects[1:]:
-        if (other.trained.data, other.trained.config.data) != (
-            first.trained.data,
-            first.trained.config.data,
-        ):
+        if not same_data(first, other):
             raise InputError(
                 f"compare: expected runs of the same data, got {first.path} of "
                 f"{first.trained.config.data.name} and {other.path} of "
@@ -93,7 +91,7 @@ def combine(
 
     def figure(result: EvaluationResult) -> Value:
         number = result.figures[metric.name]
-        error = Z95 * (number * (1 - number) / result.count) ** 0.5 if share else 0.0
+        error = Z95 * (number * (1 - number) / result.count) ** 0.5 if share else None
         return Value(number, error)
 
     of_test = Row(
@@ -113,4 +111,4 @@ def combine(
         robustness.runs,
     )
     notes = (table.verdict(), *table.notes)
-    return Comparison(table.title, table.labels, table.rows, notes, table.runs)
+    return dataclasses.replace(table, notes=notes)

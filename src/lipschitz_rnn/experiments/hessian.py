@@ -16,9 +16,8 @@ from lipschitz_rnn.analysis.parameter_groups import parameter_groups
 from lipschitz_rnn.data import Batch, Split
 from lipschitz_rnn.experiments.dynamics import for_people
 from lipschitz_rnn.experiments.measured import measured
-from lipschitz_rnn.experiments.registry import build_data
 from lipschitz_rnn.experiments.runs import Report
-from lipschitz_rnn.experiments.subjects import Subject
+from lipschitz_rnn.experiments.subjects import Subject, describe_samples, split_of
 from lipschitz_rnn.training.objective import score_batch
 
 DISTANCES = tuple(np.linspace(-1, 1, 41).tolist())
@@ -46,15 +45,13 @@ class RunHessian:
 
     Attributes:
         run: Its folder, as it was given.
-        data: Name of the data set.
-        samples: The first so many training samples that the loss is of.
+        of: Which samples the loss is of.
         report: The Hessian; its eigenvectors are left out.
         slices: Of the loss along the eigenvectors of the two largest eigenvalues.
     """
 
     run: str
-    data: str
-    samples: int
+    of: str
     report: HessianReport
     slices: tuple[LossSlice, ...]
 
@@ -145,16 +142,21 @@ def run_hessians(
     for subject in subjects:
         with for_people(subject.trained):
             _require_group(subject.trained.model, group)
-    depends = {"samples": samples, "group": group, "batch_size": batch_size, "of": settings}
-    # the slices are of DISTANCES: who changes these gives the measurement another name
+    depends = {
+        "samples": samples,
+        "group": group,
+        "batch_size": batch_size,
+        "of": settings,
+        "distances": DISTANCES,
+    }
     found = []
     for subject in subjects:
 
         def measure(subject: Subject = subject) -> RunHessian:
-            split = build_data(subject.trained.config, data_dir, report)
+            split = split_of(subject, data_dir, report)
             terms = training_terms(split, samples, batch_size)
-            used = min(samples, len(split.train))
-            return _measure(subject, split.name, used, terms, group, settings, tell)
+            of = describe_samples(split.train, min(samples, len(split.train)), "training", split)
+            return _measure(subject, of, terms, group, settings, tell)
 
         found.append(measured(folder, "hessian", subject, depends, RunHessian, measure))
     return found
@@ -169,8 +171,7 @@ def _require_group(model: nn.Module, group: str) -> None:
 
 def _measure(
     subject: Subject,
-    data: str,
-    samples: int,
+    of: str,
     terms: Terms,
     group: str,
     settings: HessianSettings,
@@ -190,7 +191,7 @@ def _measure(
     finally:
         torch.set_num_threads(threads)
     small = dataclasses.replace(found, vectors=np.zeros((0, 0)))
-    return RunHessian(str(subject.path), data, samples, small, slices)
+    return RunHessian(str(subject.path), of, small, slices)
 
 
 def _slices(product: HessianProduct, found: HessianReport) -> tuple[LossSlice, ...]:

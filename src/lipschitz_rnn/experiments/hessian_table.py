@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from lipschitz_rnn.experiments.hessian import RunHessian
-from lipschitz_rnn.experiments.side_by_side import Z95, Comparison, Row, Value
+from lipschitz_rnn.experiments.side_by_side import SPREAD, Z95, Comparison, Row, Value
 
 Measure = Callable[[RunHessian], Value]
 
@@ -39,8 +39,7 @@ def hessian_rows(groups: Sequence[tuple[str, Sequence[RunHessian]]]) -> tuple[Ro
         groups: Label and runs of each model.
 
     Returns:
-        The rows. A flatter minimum is taken to be the better one, as in the paper; of the condition
-        numbers only the first definition after most steps is judged.
+        The rows. A flatter minimum is taken to be the better one, as in the paper.
     """
 
     def row(
@@ -64,11 +63,9 @@ def hessian_rows(groups: Sequence[tuple[str, Sequence[RunHessian]]]) -> tuple[Ro
         row("trace, its standard error", lambda run: Value(run.report.trace_error)),
         row("smallest Ritz value", lambda run: Value(run.report.lowest)),
     ]
-    for count in steps:
-        better = "lower" if count == steps[-1] else None
-        rows.append(
-            row(f"κ = |λ|max / |λ|min, {count} steps", _condition(count, "absolute"), better)
-        )
+    rows += [
+        row(f"κ = |λ|max / |λ|min, {count} steps", _condition(count, "absolute")) for count in steps
+    ]
     if steps:
         last = steps[-1]
         rows.append(row(f"κ = λmax / λmin, {last} steps", _condition(last, "signed")))
@@ -83,28 +80,29 @@ def hessian_rows(groups: Sequence[tuple[str, Sequence[RunHessian]]]) -> tuple[Ro
     return tuple(one for one in rows if any(one.cell(label) for label, _ in groups))
 
 
-def hessian_comparison(groups: Sequence[tuple[str, Sequence[RunHessian]]]) -> Comparison:
+def hessian_comparison(
+    groups: Sequence[tuple[str, Sequence[RunHessian]]], *, alike: bool = True
+) -> Comparison:
     """The table.
 
     Args:
         groups: Label and runs of each model.
+        alike: Whether all are of the same data; if not, no model is called better.
 
     Returns:
         With notes on what the numbers are of.
     """
     runs = [run for _, own in groups for run in own]
-    data = ", ".join(
-        sorted({f"the first {run.samples:,} training samples of {run.data}" for run in runs})
-    )
+    of = "; ".join(dict.fromkeys(run.of for run in runs))
     return Comparison(
         "Hessian of the training loss",
         tuple(label for label, _ in groups),
         hessian_rows(groups),
         (
-            f"Of {data}; parameters: {runs[0].report.group}; evaluation mode, float64. "
-            f"Mean ± standard deviation over runs; of a single run (±) half a 95 % interval.",
-            "Condition numbers are of Ritz values from one random start, and grow with the steps: "
-            "compare at equal steps alone.",
+            f"Of {of}; parameters: {runs[0].report.group}; evaluation mode, float64. {SPREAD}",
+            "Condition numbers are of Ritz values from one random start. They vary with the "
+            "start and the number of steps, as one value may lie near zero by chance: not judged.",
         ),
         {label: len(own) for label, own in groups},
+        alike,
     )

@@ -16,60 +16,87 @@ from lipschitz_rnn.training.environment import describe_environment
 _Result = TypeVar("_Result")
 
 
+VERSION = 1
+"""Of what measurements mean: raised when the code that makes one changes its numbers."""
+
+
 def measured(
     folder: Path,
     what: str,
     subject: Subject,
-    settings: Mapping[str, Any],
+    depends: Mapping[str, Any],
     kind: type[_Result],
     measure: Callable[[], _Result],
 ) -> _Result:
-    """A measurement of a run from its file, or anew; a file of other settings is kept.
+    """A measurement of a run from its file, or anew.
 
     Args:
         folder: Where the files are; made if it is not there.
         what: Is measured, such as ``"hessian"``.
         subject: The run.
-        settings: All that the result depends on besides the run's weights and configuration.
+        depends: All that the result depends on besides the run's weights and configuration.
         kind: Dataclass of the result.
         measure: Does it.
 
     Returns:
-        The result.
+        The result. Files of other weights, settings or versions have other names, and are kept.
 
     Raises:
         InputError: If a file of that name is none of ours.
+        OSError: If nothing can be written there; that is found out before anything is measured.
     """
-    key = {
-        "of": what,
-        "weights": weights_digest(subject.trained.model),
-        "config": json.loads(as_json([subject.trained.config.model, subject.trained.config.data])),
-        "data": subject.trained.data.get("digest"),
-        "settings": json.loads(as_json(settings)),
-    }
-    path = folder / f"{what}-{subject.name}-{_short(key['settings'])}.json"
-    if path.exists():
-        found = _read(path)
-        if found["key"] == key:
-            return restore(kind, found["result"])
-    result = measure()
+    key = measurement_key(what, subject, depends)
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{what}-{subject.name}-{_short(key)}.json"
+    if path.exists():
+        return _read(path, key, kind)
+    write_atomically(path.with_suffix(".try"), b"")
+    path.with_suffix(".try").unlink()
+    result = measure()
     content = {"key": key, "environment": describe_environment(), "result": result}
     write_atomically(path, f"{as_json(content)}\n".encode())
     return result
 
 
-def _short(settings: Any) -> str:
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:6]
+def measurement_key(what: str, subject: Subject, depends: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells one measurement from another.
+
+    Args:
+        what: Is measured.
+        subject: The run.
+        depends: As :func:`measured` takes it.
+
+    Returns:
+        As JSON has it.
+    """
+    config = subject.trained.config
+    key: dict[str, Any] = json.loads(
+        as_json(
+            {
+                "version": VERSION,
+                "of": what,
+                "weights": weights_digest(subject.trained.model),
+                "config": [config.model, config.data],
+                "data": subject.trained.data,
+                "depends": depends,
+            }
+        )
+    )
+    return key
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _short(key: dict[str, Any]) -> str:
+    text = json.dumps(key, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _read(path: Path, key: dict[str, Any], kind: type[_Result]) -> _Result:
     try:
         found = json.loads(path.read_bytes())
-        key, result = found["key"], found["result"]
+        if found["key"] == key:
+            return restore(kind, found["result"])
     except (ValueError, TypeError, KeyError):
-        raise InputError(
-            f"{path}: expected a measurement of ours in JSON, got something else. Move it away."
-        ) from None
-    return {"key": key, "result": result}
+        pass
+    raise InputError(
+        f"{path}: expected a measurement of ours in JSON, got something else. Move it away."
+    )

@@ -67,10 +67,12 @@ def restore(kind: type[_Result], value: dict[str, Any]) -> _Result:
         The result.
 
     Raises:
-        KeyError: If a field is missing.
+        KeyError: If a field is missing that has no default.
     """
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    optional = {one.name for one in fields if one.default is not dataclasses.MISSING}
+    names = [one.name for one in fields if one.name in value or one.name not in optional]
     return kind(**{name: _restored(hints[name], value[name]) for name in names})
 
 

@@ -1,5 +1,6 @@
 """How well trained runs stand changes of their inputs and weights, on their own test samples."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.analysis.certificates import StabilityCertificate
 from lipschitz_rnn.analysis.certify import certify
 from lipschitz_rnn.analysis.input_sensitivity import MeasuredGain, input_sensitivity, measured_gain
 from lipschitz_rnn.analysis.masking import MaskingReport, check_masking
 from lipschitz_rnn.analysis.robustness import robustness
 from lipschitz_rnn.analysis.robustness_curve import RobustnessReport
+from lipschitz_rnn.analysis.robustness_kinds import KINDS as PERTURBATIONS
 from lipschitz_rnn.data import Batch, Split
 from lipschitz_rnn.experiments.dynamics import for_people, sample_batch
-from lipschitz_rnn.experiments.measured import measured
-from lipschitz_rnn.experiments.registry import build_data
+from lipschitz_rnn.experiments.measured import measured, measurement_key
 from lipschitz_rnn.experiments.runs import Report
-from lipschitz_rnn.experiments.subjects import Subject
+from lipschitz_rnn.experiments.subjects import Subject, describe_samples, same_data, split_of
 from lipschitz_rnn.nn import LanguageModel
 
 MASKING_RADIUS = 0.05
@@ -47,22 +49,23 @@ class RunRobustness:
 
     Attributes:
         run: Its folder, as it was given.
-        data: Name of the data set.
+        of: Which samples the curves are of.
         parameters: Trainable ones.
         report: The curves.
-        masking: Whether attacks may be misled; None if it was not asked for, or there are no
-            classes of whole sequences.
-        sensitivity: Derivatives over time; None likewise.
+        sensitivity: Derivatives over time; None if it was not asked for, or left out.
         gain: Measured, beside the certified one where there is one; None likewise.
+        masking: Whether attacks may be misled; None likewise.
+        left_out: Why, of these three, some were left out.
     """
 
     run: str
-    data: str
+    of: str
     parameters: int
     report: RobustnessReport
-    masking: MaskingReport | None
-    sensitivity: TimeSensitivity | None
-    gain: MeasuredGain | None
+    sensitivity: TimeSensitivity | None = None
+    gain: MeasuredGain | None = None
+    masking: MaskingReport | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,49 +126,84 @@ def run_robustness(
         One result for each run.
 
     Raises:
-        InputError: If a perturbation is not known, or a model cannot be run on its data.
+        InputError: If some runs tell classes and others numbers, or a model cannot be run on its
+            data.
     """
-    settings = settings or RobustnessSettings()
+    _require_one_sort(subjects)
+    settings, tell = settings or RobustnessSettings(), report or (lambda line: None)
+    names = PERTURBATIONS if settings.perturbations is None else settings.perturbations
+    depends = {
+        "of": settings,
+        "strengths": {name: PERTURBATIONS[name].strengths for name in names},
+        "sensitive": SENSITIVE,
+    }
     found = []
     for subject in subjects:
-        source = _source(subject, subjects) if settings.beside else None
-        depends = {"of": settings, "transfer_from": None if source is None else source.name}
 
-        def measure(subject: Subject = subject, source: Subject | None = source) -> RunRobustness:
-            split = build_data(subject.trained.config, data_dir, report)
+        def measure(subject: Subject = subject) -> RunRobustness:
+            split = split_of(subject, data_dir, report)
             with for_people(subject.trained):
-                return _measure(subject, source, split, settings, report)
+                return _measure(subject, split, settings, tell)
 
-        found.append(measured(folder, "robustness", subject, depends, RunRobustness, measure))
+        one = measured(folder, "robustness", subject, depends, RunRobustness, measure)
+        if settings.beside and not one.left_out:
+            source = _source(subject, subjects)
+            masking = _run_masking(subject, source, folder, settings, data_dir, report)
+            one = dataclasses.replace(one, masking=masking)
+        found.append(one)
     return found
+
+
+def _require_one_sort(subjects: Sequence[Subject]) -> None:
+    numbers = {one.trained.data["kind"] in {"values", "frames", "spectra"} for one in subjects}
+    if len(numbers) > 1:
+        raise InputError(
+            "robustness: expected runs that all tell classes, or all numbers, got both: accuracies "
+            "and losses do not compare. Measure them apart."
+        )
+
+
+def _run_masking(
+    subject: Subject,
+    source: Subject | None,
+    folder: Path,
+    settings: RobustnessSettings,
+    data_dir: Path | None,
+    report: Report | None,
+) -> MaskingReport:
+    """Apart, since it depends on the model whose attacks are tried."""
+    depends = {
+        "samples": settings.samples,
+        "batch_size": settings.batch_size,
+        "radius": MASKING_RADIUS,
+        "source": None if source is None else measurement_key("source", source, {}),
+    }
+
+    def measure() -> MaskingReport:
+        if report is not None:
+            report(f"{subject.name}: signs of masked gradients")
+        batch = sample_batch(split_of(subject, data_dir, report), settings.samples)
+        with for_people(subject.trained):
+            return _masking(subject.trained.model, source, batch, settings.batch_size)
+
+    return measured(folder, "masking", subject, depends, MaskingReport, measure)
 
 
 def _source(subject: Subject, subjects: Sequence[Subject]) -> Subject | None:
     """A model of another kind for the same inputs, if there is one, else of another seed."""
-    own = subject.trained.data
-    others = [
-        one
-        for one in subjects
-        if one is not subject and all(one.trained.data.get(k) == own.get(k) for k in own)
-    ]
+    others = [one for one in subjects if one is not subject and same_data(one, subject)]
     others.sort(key=lambda one: one.label == subject.label)
     return others[0] if others else None
 
 
 def _measure(
-    subject: Subject,
-    source: Subject | None,
-    split: Split,
-    settings: RobustnessSettings,
-    report: Report | None,
+    subject: Subject, split: Split, settings: RobustnessSettings, tell: Report
 ) -> RunRobustness:
-    tell = report or (lambda line: None)
     batch = sample_batch(split, settings.samples)
     low, high = _range(batch.input)
     model = subject.trained.model
-    answers = _Logits(model) if isinstance(model, LanguageModel) else model
     curves = robustness(
-        answers.eval(),
+        (_Logits(model) if isinstance(model, LanguageModel) else model).eval(),
         batch.input,
         batch.target,
         dt=batch.dt,
@@ -176,15 +214,17 @@ def _measure(
         batch_size=settings.batch_size,
         report=lambda name: tell(f"{subject.name}: {name}"),
     )
-    masking = sensitivity = gain = None
-    if settings.beside and split.kind == "classes":
-        tell(f"{subject.name}: derivatives and gains")
-        sensitivity, gain = _sensitivity(model, batch), _gain(model, batch)
-        if batch.dt is None:
-            tell(f"{subject.name}: signs of masked gradients")
-            masking = _masking(model, source, batch, settings.batch_size)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return RunRobustness(str(subject.path), split.name, count, curves, masking, sensitivity, gain)
+    of = describe_samples(split.test, len(batch), "test", split)
+    found = RunRobustness(str(subject.path), of, count, curves)
+    if not settings.beside:
+        return found
+    if split.kind != "classes" or batch.dt is not None:
+        reason = "they are for one class of a whole sequence, read without times"
+        return dataclasses.replace(found, left_out=reason)
+    tell(f"{subject.name}: derivatives and gains")
+    sensitivity, gain = _sensitivity(model, batch), _gain(model, batch)
+    return dataclasses.replace(found, sensitivity=sensitivity, gain=gain)
 
 
 def _range(input: Tensor) -> tuple[float | None, float | None]:
@@ -197,22 +237,16 @@ def _range(input: Tensor) -> tuple[float | None, float | None]:
 
 
 def _sensitivity(model: nn.Module, batch: Batch) -> TimeSensitivity:
-    dt = None if batch.dt is None else batch.dt[:SENSITIVE]
-    found = input_sensitivity(model, batch.input[:SENSITIVE], dt=dt)
+    found = input_sensitivity(model, batch.input[:SENSITIVE])
     return TimeSensitivity(tuple(found.mean.tolist()), float(found.largest.median()))
 
 
 def _gain(model: nn.Module, batch: Batch) -> MeasuredGain:
-    dt = None if batch.dt is None else batch.dt[:SENSITIVE]
-    return measured_gain(
-        model, batch.input[:SENSITIVE], certificate=_certificate(model, batch), dt=dt
-    )
+    return measured_gain(model, batch.input[:SENSITIVE], certificate=_certificate(model))
 
 
-def _certificate(model: nn.Module, batch: Batch):  # type: ignore[no-untyped-def]
+def _certificate(model: nn.Module) -> StabilityCertificate | None:
     """Of the model, where one is found; most units have none."""
-    if batch.dt is not None:
-        return None
     try:
         found = certify(model, strength="diagonal")
     except (TypeError, ValueError):
@@ -224,7 +258,8 @@ def _masking(
     model: nn.Module, source: Subject | None, batch: Batch, batch_size: int
 ) -> MaskingReport:
     low, high = _range(batch.input)
-    assert low is not None and high is not None  # for the type checker
+    assert low is not None  # for the type checker: inputs of classes are numbers
+    assert high is not None
     return check_masking(
         model,
         batch.input,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from lipschitz_rnn.analysis.robustness_curve import RobustnessCurve
 from lipschitz_rnn.experiments.robustness import RunRobustness
-from lipschitz_rnn.experiments.side_by_side import Comparison, Row, Value
+from lipschitz_rnn.experiments.side_by_side import SPREAD, Comparison, Row, Value
 
 Groups = Sequence[tuple[str, Sequence[RunRobustness]]]
 Measure = Callable[[RunRobustness], Value]
@@ -31,9 +31,9 @@ def _at(name: str, strength: float) -> Measure:
 
 
 def _shown(curves: Sequence[RobustnessCurve]) -> list[float]:
-    """Strengths of which a table has room: each third one, and the strongest."""
+    """Strengths of which a table has room: the strongest, and every second one before it."""
     strengths = list(dict.fromkeys(s for curve in curves for s in curve.strengths if s))
-    return strengths if len(strengths) < 4 else strengths[1::2]
+    return strengths if len(strengths) < 4 else strengths[::-2][::-1]
 
 
 def robustness_rows(groups: Groups) -> tuple[Row, ...]:
@@ -62,7 +62,7 @@ def robustness_rows(groups: Groups) -> tuple[Row, ...]:
         curves = [run.report.curves[name] for run in runs if name in run.report.curves]
         rows += [row(f"{name} {s:g}", _at(name, s), better, **unit) for s in _shown(curves)]
         if any(curve.median_distance is not None for curve in curves):
-            rows.append(row(f"{name}, median distance", _median(name), "higher"))
+            rows.append(row(f"{name}, median distance of those right", _median(name), None))
     rows += [
         row("gain of small changes, largest", _gain("local"), "lower"),
         row("gain attained by an attack", _gain("attained"), "lower"),
@@ -94,33 +94,24 @@ def _findings(run: RunRobustness) -> Value:
     return _NAN if run.masking is None else Value(len(run.masking.findings))
 
 
-def robustness_comparison(groups: Groups) -> Comparison:
+def robustness_comparison(groups: Groups, *, alike: bool = True) -> Comparison:
     """The table.
 
     Args:
         groups: Label and runs of each model.
+        alike: Whether all are of the same data; if not, no model is called better.
 
     Returns:
         With notes on what the numbers are of.
     """
     runs = [run for _, own in groups for run in own]
-    used = {(run.data, run.report.samples, run.report.low, run.report.high) for run in runs}
-    data = "; ".join(
-        f"the first {samples:,} test samples of {name}"
-        + ("" if low is None else f", inputs from {low:g} to {high:g}")
-        for name, samples, low, high in sorted(used, key=str)
-    )
-    what = "Accuracy in per cent" if runs[0].report.accuracy is not None else "Mean loss"
+    what = "Mean loss" if runs[0].report.accuracy is None else "Accuracy in per cent"
+    of = "; ".join(dict.fromkeys(_samples(run) for run in runs))
     notes = [
-        f"{what}, of {data}. Strengths are relative to that range; random perturbations are drawn "
-        f"{runs[0].report.seeds} times. Mean ± standard deviation over runs; of a single run (±) "
-        "half a 95 % interval.",
+        f"{what}, of {of}. Strengths are relative to that range; random perturbations are drawn "
+        f"{runs[0].report.seeds} times. {SPREAD}",
         *(f"{run.run}: {sign}" for run in runs if run.masking for sign in run.masking.findings),
-        *dict.fromkeys(
-            f"left out: {name}, {reason}"
-            for run in runs
-            for name, reason in run.report.skipped.items()
-        ),
+        *dict.fromkeys(line for run in runs for line in _left_out(run)),
     ]
     return Comparison(
         "Robustness",
@@ -128,4 +119,17 @@ def robustness_comparison(groups: Groups) -> Comparison:
         robustness_rows(groups),
         tuple(notes),
         {label: len(own) for label, own in groups},
+        alike,
     )
+
+
+def _samples(run: RunRobustness) -> str:
+    low, high = run.report.low, run.report.high
+    return run.of if low is None else f"{run.of}, inputs from {low:g} to {high:g}"
+
+
+def _left_out(run: RunRobustness) -> list[str]:
+    reasons = [f"left out: {name}, {reason}" for name, reason in run.report.skipped.items()]
+    if run.left_out:
+        reasons.append(f"left out: derivatives, gains and signs of masking: {run.left_out}")
+    return reasons

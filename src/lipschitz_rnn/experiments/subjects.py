@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data import Split, SymbolStream
+from lipschitz_rnn.data.batch import Dataset
+from lipschitz_rnn.experiments.registry import build_data
 from lipschitz_rnn.experiments.robust import describe_training
-from lipschitz_rnn.experiments.runs import TrainedRun, load_trained
+from lipschitz_rnn.experiments.runs import Report, TrainedRun, load_trained
 from lipschitz_rnn.training import RunConfig
 from lipschitz_rnn.training.config import SeedConfig
+from lipschitz_rnn.training.state import describe_data, require_same_data
+
+MODELS = 6
+"""Different ones that are compared at a time: so many colours can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,76 @@ def load_subjects(runs: Sequence[Path], weights: str = "best") -> list[Subject]:
     labels = _labels(runs, trained)
     parts = zip(names, labels, runs, trained, strict=True)
     return [Subject(name, label, run, one) for name, label, run, one in parts]
+
+
+def require_drawable(subjects: Sequence[Subject]) -> None:
+    """Before anything is measured: as many models as a figure can tell apart.
+
+    Args:
+        subjects: The runs.
+
+    Raises:
+        InputError: If there are more.
+    """
+    count = len({one.label for one in subjects})
+    if count > MODELS:
+        raise InputError(f"runs: expected at most {MODELS} different models, got {count}.")
+
+
+def same_data(one: Subject, other: Subject) -> bool:
+    """Whether two models were trained for the same inputs and targets.
+
+    Args:
+        one: A run.
+        other: Another.
+
+    Returns:
+        True if their samples, and how these were prepared, are the same.
+    """
+    mine, others = one.trained, other.trained
+    return (mine.data, mine.config.data) == (others.data, others.config.data)
+
+
+def are_alike(subjects: Sequence[Subject]) -> bool:
+    """Whether all runs are of the same data, so that their numbers compare."""
+    return all(same_data(subjects[0], other) for other in subjects)
+
+
+def split_of(subject: Subject, data_dir: Path | None, report: Report | None) -> Split:
+    """The samples that a run was trained on.
+
+    Args:
+        subject: The run.
+        data_dir: A data folder to ask first.
+        report: Takes a line for every source that failed.
+
+    Returns:
+        Them.
+
+    Raises:
+        InputError: If they cannot be had, or those at hand are others.
+    """
+    split = build_data(subject.trained.config, data_dir, report)
+    require_same_data(subject.path, subject.trained.data, describe_data(split))
+    return split
+
+
+def describe_samples(part: Dataset, count: int, which: str, split: Split) -> str:
+    """Which samples the first so many of a part are, in words.
+
+    Args:
+        part: Of the split.
+        count: How many are taken.
+        which: ``"training"`` or ``"test"``.
+        split: For its name.
+
+    Returns:
+        Such as ``"the first 1,000 test samples of mnist"``; of a text rows are taken, which lie as
+        far from each other as they can.
+    """
+    if isinstance(part, SymbolStream):
+        return f"{count:,} rows of {part.steps} symbols of the {which} text of {split.name}"
+    return f"the first {count:,} {which} samples of {split.name}"
 
 
 def _name(run: Path) -> str:

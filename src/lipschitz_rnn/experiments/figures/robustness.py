@@ -15,6 +15,9 @@ Groups = Sequence[tuple[str, Sequence[RunRobustness]]]
 
 _COLUMNS = 3
 
+_NOTHING = 0.005
+"""Accuracy below which a curve has come to its end."""
+
 
 def robustness_figure(groups: Groups, names: Sequence[str], *, title: str = "") -> Figure:
     """A panel for each perturbation, a line for each model.
@@ -70,7 +73,15 @@ def _draw_panel(axes: Axes, groups: Groups, name: str) -> None:
         axes.set_xticks(range(len(curve.strengths)))
         axes.set_xticklabels(["all", *(f"{s:g}" for s in curve.strengths[1:])])
     else:
+        axes.set_xlim(right=_last_of_interest(axes))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _last_of_interest(axes: Axes) -> float:
+    """The strength from which on no model is right any more, with room to its right."""
+    lines = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in axes.lines]
+    ends = [x[np.append(np.flatnonzero(y < _NOTHING), len(x) - 1)[0]] for x, y in lines]
+    return 1.04 * float(max(ends))
 
 
 def _draw_curves(

@@ -1,0 +1,60 @@
+"""The page on robustness says what the committed measurements say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lipschitz_rnn.experiments.measured import measurement_key
+from lipschitz_rnn.experiments.subjects import load_subjects
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/robustness.md").read_text()
+RESULTS = ROOT / "results/robustness"
+TABLE = (RESULTS / "compare.md").read_text().splitlines()
+UNITS = ("free", "residual", "antisymmetric")
+
+
+def test_every_row_is_one_of_the_table():
+    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    assert len(rows) > 40
+    for row in rows:
+        assert row in TABLE
+    heads = {line for line in PAGE.splitlines() if line.startswith("|  |")}
+    assert heads <= set(TABLE)
+
+
+def test_what_the_text_says_of_them():
+    cells = {}
+    for line in (one for one in TABLE if re.match(r"\| \S", one)):
+        parts = [part.strip() for part in re.split(r"(?<!\\)\|", line.strip("|"))]
+        cells[parts[0]] = [float(part.split(" ")[0]) for part in parts[1:4] if part]
+    for name in ("white-noise", "salt-and-pepper", "fgsm", "pgd-7x0.01", "pgd-linf", "pgd-l2",
+                 "deepfool-linf", "deepfool-l2"):  # fmt: skip
+        for row, (ours, *others) in ((k, v) for k, v in cells.items() if k.startswith(f"{name} ")):
+            assert ours >= max(others), row
+    for norm in ("linf", "l2"):
+        ours, *others = cells[f"deepfool-{norm}, median distance of those right"]
+        assert ours >= 1.5 * max(others)
+    ours, *others = cells["largest eigenvalue λ_max"]
+    assert ours < min(others)
+    assert cells["trace"].index(min(cells["trace"])) == 1
+    ours, *others = (abs(x) for x in cells["κ = λmax / λmin, 100 steps"])
+    assert ours < min(others)
+    assert set(cells["signs of masked gradients"]) == {0}
+    errors = []
+    for path in RESULTS.glob("hessian-*.json"):
+        errors += json.loads(path.read_text())["result"]["report"]["check"]["errors"]
+    assert len(errors) == 27
+    assert max(errors) < 2e-9
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_measurements_are_of_the_committed_weights(unit):
+    runs = [ROOT / f"results/mnist-8px/{unit}-same-training-seed{seed}" for seed in (1, 2, 3)]
+    for subject in load_subjects(runs, "last"):
+        for what in ("evaluation", "hessian", "robustness", "masking"):
+            (path,) = RESULTS.glob(f"{what}-{subject.name}-*.json")
+            key = json.loads(path.read_text())["key"]
+            assert key == measurement_key(what, subject, key["depends"])
