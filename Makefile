@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CODE := src tests docs
+# Tests side by side, whole files to a process; each of them is one thread's work.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-reference test-all lint format bench sanitize docs clean
 
@@ -10,10 +12,10 @@ demo: .venv/.runtime  ## train on real handwritten digits and report
 	@$(BIN)/lipschitz-rnn demo
 
 test: .venv/.dev  ## the tests, without those marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-reference: .venv/.dev  ## the tests of ops and layers on the reference path, without the kernel
-	LIPSCHITZ_RNN_BACKEND=reference $(BIN)/python -m pytest -m "not slow and not native" tests/ops tests/nn
+	LIPSCHITZ_RNN_BACKEND=reference $(PYTEST) -m "not slow and not native" tests/ops tests/nn
 
 test-all: .venv/.dev  ## every test
 	$(BIN)/python -m pytest

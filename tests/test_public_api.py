@@ -34,8 +34,8 @@ SNAPSHOT = {
         AttackOutcome CertificateCheck CertifiedRadii Condition ConditionNumber
         DeepFoolResult EulerContraction FixedPoint FixedPoints Gains GradientNorms
         HessianProduct HessianReport HessianSettings InputSensitivity JacobianNorms
-        LyapunovSpectrum MaskingReport MatrixReport MeasuredGain Perturbed ProductCheck
-        RobustnessCurve RobustnessReport SchemeBounds StabilityCertificate
+        LyapunovSpectrum MaskingReport MatrixReport MeasuredGain PERTURBATIONS Perturbed
+        ProductCheck RobustnessCurve RobustnessReport SchemeBounds StabilityCertificate
         StabilityReport StateBound StepMap StepSizes TheoremConditions UnitCertificate
         UnitMatrices UnitReport UnitRun admissible_step_sizes cell_of certified_accuracy
         certified_radii certify check_conditions check_masking condition_number deepfool

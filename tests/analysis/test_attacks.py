@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lipschitz_rnn.analysis.attacks import empirical_accuracy, pgd
+from lipschitz_rnn.analysis.ball import classify
+from lipschitz_rnn.analysis.deepfool import deepfool
+from lipschitz_rnn.analysis.fgsm import fgsm
 from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier
 
 F32, F64 = torch.float32, torch.float64
@@ -161,6 +164,52 @@ def test_samples_of_a_recurrent_model(batch_first):
         random_start=False,
     )  # fmt: skip
     assert torch.allclose(found.select(axis, 2), by_itself.select(axis, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, F32])
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "deepfool"])
+def test_a_box_is_kept_whatever_it_is_rounded_to(attack, dtype):
+    """float32 has no 0.1: the nearest number is above it, and that to -0.1 below."""
+    low, high = -0.1, 0.1
+    ends = torch.tensor([low, high], dtype=dtype)
+    inner = ends if ends[1].double() <= high else torch.nextafter(ends, torch.zeros_like(ends))
+    model = Function(
+        lambda x: torch.stack((0 * x[:, 0] + 0.19, (x * x.new_tensor([1, -1])).sum(1)), 1)
+    )
+    clean, target = torch.tensor([[0.05, -0.05]], dtype=dtype), torch.tensor([0])
+    kept = {"norm": "linf", "radius": 1.0, "low": low, "high": high}
+
+    def move(x):
+        if attack == "fgsm":
+            return fgsm(model, x, target, **kept)
+        if attack == "pgd":
+            return pgd(model, x, target, steps=3, step_size=1.0, random_start=False, **kept)
+        return deepfool(model, x, norm="linf", overshoot=0.5, refine=0, low=low, high=high).input
+
+    assert torch.equal(move(clean), inner.flip(0)[None])
+    # what the ends are rounded to is accepted, and may stay: it is wrong already
+    stays = move(ends.flip(0)[None]) == ends.flip(0)
+    assert stays.all() or attack == "deepfool"  # which goes back to class 0
+    with pytest.raises(ValueError, match=r"between low=-0\.1 and high=0\.1"):
+        move(torch.nextafter(ends, 9 * ends)[None])
+
+
+def test_answers_that_are_no_numbers_are_never_right():
+    """A NaN looks largest to argmax, and the first of them like class 0."""
+    model = Function(lambda x: torch.stack((x[:, 0].sqrt(), 0 * x[:, 0]), 1))
+    x, target = torch.tensor([[-1.0], [0.5], [0.1]]), torch.zeros(3).long()
+    found = empirical_accuracy(
+        model,
+        x,
+        target,
+        norm="linf",
+        radii=[0.0, 0.2],
+        steps=2,
+        attack=lambda model, x, *_, **kw: x - 0.2,
+    )
+    assert found.tolist() == pytest.approx([2 / 3, 1 / 3])
+    moved = pgd(model, x, target, norm="linf", radius=0.2, steps=2, step_size=0.15)
+    assert classify(model, moved).tolist() == [-1, 0, -1]
 
 
 def test_same_generator_same_attack():

@@ -6,14 +6,22 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, aslinearoperator
 from torch import nn
 from torch.nn import functional
 
-from lipschitz_rnn.analysis.hessian import hessian, hessian_of, hessian_product
+from lipschitz_rnn.analysis.eigenpairs import largest_eigenpairs
+from lipschitz_rnn.analysis.hessian import (
+    _standard_error,
+    _trace_samples,
+    hessian,
+    hessian_of,
+    hessian_product,
+)
 from lipschitz_rnn.analysis.hessian_product import HessianProduct
 from lipschitz_rnn.analysis.hessian_report import HessianSettings, condition_number
 from lipschitz_rnn.analysis.parameter_groups import parameter_groups
-from lipschitz_rnn.nn import LipschitzRNN, RecurrentLayer, SequenceClassifier
+from lipschitz_rnn.nn import LipschitzRNN, RecurrentLayer, SequenceClassifier, SequenceRegressor
 from lipschitz_rnn.nn.units.antisymmetric import AntisymmetricRNNCell
 
 EPS = torch.finfo(torch.float64).eps
@@ -178,12 +186,10 @@ def test_trace_lies_within_its_own_error_bars_at_the_stated_rate():
     """Over 400 repeats, two standard errors of 50 probes hold the trace 95 times in a hundred."""
     model, repeats = Quadratic(), 400
     trace = SPECTRUM.sum()
-    inside = 0
-    h = model.h.numpy()
+    inside, h = 0, aslinearoperator(model.h.numpy())
     for seed in range(repeats):
-        signs = np.random.default_rng(seed).choice((-1.0, 1.0), (50, len(h)))
-        samples = np.einsum("pi,ij,pj->p", signs, h, signs)
-        inside += abs(samples.mean() - trace) <= 2 * samples.std(ddof=1) / math.sqrt(50)
+        samples = _trace_samples(h, 50, np.random.default_rng(seed))
+        inside += abs(samples.mean() - trace) <= 2 * _standard_error(samples)
     # t of 49 degrees: 94.9 %; five standard deviations of a binomial around it
     assert abs(inside / repeats - 0.949) <= 5 * math.sqrt(0.949 * 0.051 / repeats)
     settings = [HessianSettings(eigenvalues=1, steps=0, product="exact", seed=s) for s in range(20)]
@@ -209,21 +215,52 @@ def test_batches_and_seeds():
     assert other.eigenvalues == pytest.approx(one.eigenvalues, rel=1e-6)
 
 
-def test_layouts_and_targets_at_every_step():
+@pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
+@pytest.mark.parametrize("batch", [6, 7])  # as many samples as steps, or more
+def test_layouts_and_targets_at_every_step(kind, batch):
     torch.manual_seed(0)
-    first = SequenceClassifier(LipschitzRNN(2, 4, batch_first=True), 3, every_step=True)
+    first = kind(LipschitzRNN(2, 4, batch_first=True), 3, every_step=True)
     torch.manual_seed(0)
-    second = SequenceClassifier(LipschitzRNN(2, 4), 3, every_step=True)
-    input, _ = samples()
-    target = torch.randint(3, (7, 6), generator=torch.Generator().manual_seed(0))
+    second = kind(LipschitzRNN(2, 4), 3, every_step=True)
+    input, _ = samples(batch)
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(3, (batch, 6), generator=generator)
+    if kind is SequenceRegressor:
+        target = torch.randn(batch, 6, 3, generator=generator)
+    other = input.transpose(0, 1), target.transpose(0, 1)
     one = hessian(first, input, target, settings=LITTLE, batch_size=4)
-    two = hessian(second, input.transpose(0, 1), target.T, settings=LITTLE, batch_size=4)
+    two = hessian(second, *other, settings=LITTLE, batch_size=4)
     assert two.loss == pytest.approx(one.loss, rel=64 * EPS)
     assert two.eigenvalues == pytest.approx(one.eigenvalues, rel=1e-6)
     with torch.no_grad():
         answers = copy.deepcopy(first).double()(input.double())
-        known = functional.cross_entropy(answers.flatten(0, 1), target.flatten())
+        if kind is SequenceRegressor:
+            known = (answers - target.double()).square().mean()
+        else:
+            known = functional.cross_entropy(answers.flatten(0, 1), target.flatten())
     assert one.loss == pytest.approx(float(known), rel=64 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("every_step", "target", "message"),
+    [
+        (
+            False,
+            torch.zeros(7),
+            r"target.shape = \(7,\), got \(7, 3\)\. .* is \(B, Q\), or \(B, T, Q",
+        ),
+        (False, torch.zeros(7, 1), r"target.shape = \(7, 1\), got \(7, 3\)"),
+        (False, torch.zeros(7, 6).long(), r"\(B, T, C\), as the target \(B, T\), = \(7, 6, \*\)"),
+        (True, torch.zeros(7).long(), r"shape \(B, C\) = \(7, \*\), got \(7, 6, 3\)"),
+        (True, torch.zeros(6, 7).long(), r"as many samples .* is \(B,\), or \(B, T\) of a model"),
+        (False, torch.zeros(8).long(), "as many samples"),
+    ],
+)
+def test_targets_that_are_not_laid_out_as_the_answers(every_step, target, message):
+    layer = LipschitzRNN(2, 4, batch_first=True)
+    model, (input, _) = SequenceClassifier(layer, 3, every_step=every_step), samples()
+    with pytest.raises(ValueError, match=f"hessian: .*{message}"):
+        hessian(model, input, target, settings=LITTLE)
 
 
 def test_times_of_the_data_are_read():
@@ -290,6 +327,39 @@ def test_kinks_are_not_passed_over():
     assert exact.eigenvalues == pytest.approx(2, abs=64 * EPS)
 
 
+@pytest.mark.parametrize("product", ["exact", "difference"])
+@pytest.mark.parametrize("size", [5, 60])  # by the matrix, and by ARPACK
+def test_a_hessian_that_is_zero(size, product):
+    model = Quadratic(np.zeros(size))
+    settings = HessianSettings(eigenvalues=2, probes=2, product=product)
+    found = hessian_of(model, Quadratic.terms, settings=settings)
+    assert found.eigenvalues.tolist() == found.residuals.tolist() == [0, 0]
+    assert found.vectors.T @ found.vectors == pytest.approx(np.eye(2), abs=64 * EPS)
+    assert found.trace == found.lowest == 0
+    (condition,) = found.conditions
+    ratios = (condition.absolute, condition.signed, condition.positive)
+    assert all(map(math.isnan, ratios))
+
+
+def test_iterations_that_fail(monkeypatch):
+    h = aslinearoperator(Quadratic().h.numpy())
+
+    def find(error):
+        def fail(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr("lipschitz_rnn.analysis.eigenpairs.eigsh", fail)
+        return largest_eigenpairs(h, 3, 1e-6, np.random.default_rng(0))
+
+    basis = Quadratic().basis
+    values, _, residuals = find(ArpackNoConvergence("", SPECTRUM[-2:], basis[:, -2:]))
+    assert values.tolist() == [20, 7]
+    assert residuals.max() <= 64 * EPS * 20
+    for error in (ArpackNoConvergence("", SPECTRUM[:0], basis[:, :0]), ArpackError(-9999)):
+        with pytest.raises(ValueError, match=r"eigenvalues=3 at tolerance=1e-06\. Use a larger"):
+            find(error)
+
+
 @pytest.mark.parametrize(
     ("settings", "group", "message"),
     [
@@ -317,6 +387,8 @@ def test_condition_numbers_by_definition():
     assert (found.absolute, found.signed, found.positive) == (4, -0.5, 2)
     assert condition_number(np.array([0.0, 1.0])).absolute == math.inf
     assert math.isnan(condition_number(np.array([-1.0])).positive)
+    found = condition_number(np.zeros(3))
+    assert all(map(math.isnan, (found.absolute, found.signed, found.positive)))
 
 
 def test_losses_along_an_eigenvector_bend_with_the_eigenvalue():

@@ -263,6 +263,21 @@ def test_without_a_finite_change_there_is_the_local_gain():
     assert (found.local, found.attained, found.sample, found.radius) == (6, 0, 0, 0)
 
 
+def test_without_a_finite_derivative_there_is_no_gain():
+    """Not even one of 0, beside which a certificate would look infinitely loose."""
+    x = torch.tensor([[[3.0, 0.0]], [[0.5, 0.0]]])
+    found = measured_gain(Square(), x * math.nan)
+    assert all(map(math.isnan, (found.local, found.attained, found.radius)))
+    assert found.looseness is None
+    x[0] *= math.nan
+    found = measured_gain(Square(), x)
+    assert (found.local, found.sample) == (1, 1)
+    model = classifier(gamma_a=2.0, step_size=0.1)
+    found = measured_gain(model, data() * math.nan, certificate=certify(model))
+    assert math.isnan(found.looseness)
+    assert found.certified > 0
+
+
 def test_where_nothing_moves_the_bound_is_infinitely_loose():
     model = classifier(gamma_a=2.0, step_size=0.1)
     certificate = certify(model)

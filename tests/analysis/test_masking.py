@@ -1,5 +1,7 @@
 """Signs of masked gradients: none in an honest model, all of them where they were put."""
 
+import math
+
 import pytest
 import torch
 from linear_classifier import LinearClassifier, samples
@@ -114,6 +116,13 @@ def test_numbers_are_those_of_the_attacks(batch_first):
     still = check(model, x, y, steps=(1, 7), step_size=0.0)
     assert still.pgd == (still.clean, still.clean)
     assert still.unbounded.accuracy < still.clean.accuracy
+
+
+def test_answers_that_are_no_numbers_are_wrong():
+    model = Function(lambda x: torch.stack((x[:, 0].sqrt(), 0 * x[:, 0]), 1))
+    report = check(model, torch.tensor([[-1.0], [0.5]]), torch.zeros(2).long(), radius=0.1)
+    assert report.clean.accuracy == report.random_search.accuracy == 0.5
+    assert math.isnan(report.clean.loss)
 
 
 def found(report, words):

@@ -213,9 +213,12 @@ def test_a_tie_and_what_is_not_a_number_are_not_certified():
         model.head.bias.zero_()
     x = torch.ones(3, 5, 1, dtype=F64)
     x[0], x[1, 0] = 0, torch.nan
-    radii = certified_radii(certify(model), model, x).radii
-    assert radii[:2].tolist() == [0, 0]
-    assert radii[2] > 0
+    found = certified_radii(certify(model), model, x, torch.zeros(3).long())
+    assert found.radii[:2].tolist() == [0, 0]
+    assert found.radii[2] > 0
+    assert found.predicted[0] == 0
+    assert found.predicted[1] == -1  # not class 0, which argmax makes of NaN
+    assert certified_accuracy(found, [0.0]) == (found.predicted == 0).double().mean()
 
 
 def test_a_sample_has_its_radius_to_itself():

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from lipschitz_rnn.analysis.robustness import robustness
 from lipschitz_rnn.analysis.robustness_curve import wilson_interval
-from lipschitz_rnn.analysis.robustness_kinds import KINDS
+from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
 from lipschitz_rnn.analysis.weight_noise import round_weights
 from lipschitz_rnn.nn import LipschitzRNN, SequenceClassifier, SequenceRegressor
 
@@ -99,13 +99,17 @@ def test_a_sample_falls_where_its_margin_is_used_up(name, dual):
     assert found.seeds == 1
     if name.startswith("deepfool"):
         assert found.loss is None
+        # within the last bisection, and 0 of those that are wrong at first
+        exact = pytest.approx(thresholds.clamp_min(0).tolist(), rel=2e-3)
+        assert list(found.distances) == exact
+        assert 0 < found.distances.count(0) == (thresholds <= 0).sum() < 120
         median = thresholds[thresholds > 0].median().item()
         nearest = statistics.median(thresholds[thresholds > 0].tolist())
         # between the two in the middle, and as near as the last bisection comes
         assert found.median_distance == pytest.approx(nearest, rel=2e-3)
         assert found.median_distance >= median * (1 - 1e-9)
     else:
-        assert found.median_distance is None
+        assert found.median_distance is found.distances is None
         for r, loss in zip(found.strengths, found.loss, strict=True):
             exact = functional.softplus(r * slope - margin).mean().item()
             assert loss == pytest.approx(exact, rel=1e-9)
@@ -202,9 +206,9 @@ def test_salt_and_pepper_of_everything_is_a_coin_for_each_number():
 
 
 def test_the_grids_hold_those_of_the_literature():
-    assert {0.1, 0.2, 0.3} <= set(KINDS["white-noise"].strengths)
-    assert {0.03, 0.05, 0.1} <= set(KINDS["salt-and-pepper"].strengths)
-    assert max(KINDS["pgd-7x0.01"].strengths) == 0.07
+    assert {0.1, 0.2, 0.3} <= set(PERTURBATIONS["white-noise"].strengths)
+    assert {0.03, 0.05, 0.1} <= set(PERTURBATIONS["salt-and-pepper"].strengths)
+    assert max(PERTURBATIONS["pgd-7x0.01"].strengths) == 0.07
 
 
 # -- steps and times -------------------------------------------------------------------------------
@@ -356,12 +360,12 @@ def test_every_kind_on_a_lipschitz_unit_and_on_a_gru():
     x, y = samples(batch=5, outputs=3)
     with_times = classifier(LipschitzRNN(2, 4, batch_first=True))
     found = robustness(with_times, x.float(), y, seeds=2)
-    assert list(found.curves) == [name for name in KINDS if name != "weight-noise:other"]
+    assert list(found.curves) == [name for name in PERTURBATIONS if name != "weight-noise:other"]
     assert list(found.skipped) == ["weight-noise:other"]
     for name, curve in found.curves.items():
         assert curve.name == name
         assert curve.accuracy[0] == found.accuracy
-        assert len(curve.accuracy) == len(curve.strengths) == 1 + len(KINDS[name].strengths)
+        assert len(curve.accuracy) == len(curve.strengths) == 1 + len(PERTURBATIONS[name].strengths)
         assert curve.samples == found.samples == 5
         for low, share, high in zip(
             curve.accuracy_low, curve.accuracy, curve.accuracy_high, strict=True
@@ -373,7 +377,7 @@ def test_every_kind_on_a_lipschitz_unit_and_on_a_gru():
     untimed = {"dropped-steps-held", "jittered-times"}
     assert set(without.skipped) == untimed | {"weight-noise:A", "weight-noise:other"}
     assert all("dt" in without.skipped[name] for name in untimed)
-    assert set(without.curves) | set(without.skipped) == set(KINDS)
+    assert set(without.curves) | set(without.skipped) == set(PERTURBATIONS)
 
 
 def test_time_first_is_measured_as_batch_first():
@@ -390,11 +394,42 @@ def test_time_first_is_measured_as_batch_first():
             assert one.curves[name].loss == pytest.approx(two.curves[name].loss, rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
+@pytest.mark.parametrize("batch", [4, 6])  # as many samples as steps, or more
+def test_answers_at_every_step_are_measured_alike_with_times_first(kind, batch):
+    torch.manual_seed(0)
+    layers = [LipschitzRNN(2, 4, batch_first=first, dtype=F64) for first in (True, False)]
+    first, other = (kind(layer, 3, every_step=True).to(F64) for layer in layers)
+    other.load_state_dict(first.state_dict())
+    x, _ = samples(batch, steps=4)
+    target = torch.randint(3, (batch, 4), generator=seeded())
+    if kind is SequenceRegressor:
+        target = torch.randn(batch, 4, 3, generator=seeded(), dtype=F64)
+    names = ["white-noise", "fgsm", "pgd-7x0.01", "jittered-times", "rounded"]
+    kept = {"perturbations": names, "seeds": 1, "batch_size": 4}
+    one = robustness(first, x, target, **kept)
+    two = robustness(other, x.transpose(0, 1), target.transpose(0, 1), **kept)
+    assert two.loss == pytest.approx(one.loss, rel=1e-13)
+    assert two.accuracy == (None if one.accuracy is None else pytest.approx(one.accuracy))
+    for name in names[1:]:  # noise is drawn in the order of the input
+        assert one.curves[name].loss == pytest.approx(two.curves[name].loss, rel=1e-12), name
+    # each sample by itself, so that none is paired with another's target
+    losses = []
+    for k in range(batch):
+        part = other, x[k : k + 1].transpose(0, 1), target[k : k + 1].transpose(0, 1)
+        losses.append(robustness(*part, low=0, high=1, perturbations=[]).loss)
+    assert two.loss == pytest.approx(statistics.mean(losses), rel=1e-13)
+    with pytest.raises(ValueError, match=r"or \(T, B(, Q)?\) of a model that answers at every"):
+        robustness(other, x.transpose(0, 1), target[:, :3])
+
+
 def test_any_batch_size_finds_the_same():
     model = classifier(LipschitzRNN(2, 4, batch_first=True, dtype=F64))
     x, y = samples(batch=5, outputs=3)
-    names = [name for name in KINDS if not name.startswith("pgd-l")]  # random starts are by batch
-    strongest = {name: KINDS[name].strengths[-1:] for name in names}
+    names = [
+        name for name in PERTURBATIONS if not name.startswith("pgd-l")
+    ]  # random starts are by batch
+    strongest = {name: PERTURBATIONS[name].strengths[-1:] for name in names}
     kept = {"dt": torch.rand(5, 3, dtype=F64), "perturbations": names, "strengths": strongest}
     one, two = (robustness(model, x, y, seeds=2, batch_size=size, **kept) for size in (2, 5))
     for name, curve in one.curves.items():
@@ -425,7 +460,9 @@ def test_symbols_can_go_missing_but_not_be_moved():
     model = SequenceClassifier(LipschitzRNN(2, 4, batch_first=True), 3, encoder=encoder)
     tokens = torch.randint(7, (5, 6))
     found = robustness(model, tokens, torch.arange(5) % 3, seeds=2)
-    moved = {name for name, k in KINDS.items() if k.family in ("values", "attack", "distance")}
+    moved = {
+        name for name, k in PERTURBATIONS.items() if k.family in ("values", "attack", "distance")
+    }
     assert set(found.skipped) == moved
     assert "symbols" in found.skipped["fgsm"]
     assert {"dropped-steps", "jittered-times", "weight-noise:other", "rounded"} <= set(found.curves)
@@ -472,6 +509,17 @@ def test_a_class_for_each_step():
         robustness(classifier(LipschitzRNN(2, 4, batch_first=True, dtype=F64)), x, target)
 
 
+def test_the_distance_to_a_class_that_is_not_reached_is_infinite():
+    model = Linear()
+    with torch.no_grad():
+        model.linear.weight.zero_()
+        model.linear.bias.copy_(torch.tensor([1.0, 0.0]))
+    x, y = samples()
+    found = robustness(model, x, y, perturbations=["deepfool-l2"]).curves["deepfool-l2"]
+    assert found.distances == tuple(math.inf if right else 0 for right in (y == 0).tolist())
+    assert found.median_distance == math.inf
+
+
 def test_answers_that_are_no_numbers_are_wrong():
     class Broken(nn.Module):
         def forward(self, x):
@@ -488,7 +536,10 @@ def test_answers_that_are_no_numbers_are_wrong():
 def test_the_same_seed_finds_the_same():
     model = classifier(LipschitzRNN(2, 4, batch_first=True, dtype=F64))
     x, y = samples(batch=10, outputs=3)
-    kept = {"seeds": 2, "strengths": {name: kind.strengths[-1:] for name, kind in KINDS.items()}}
+    kept = {
+        "seeds": 2,
+        "strengths": {name: kind.strengths[-1:] for name, kind in PERTURBATIONS.items()},
+    }
     torch.manual_seed(1)
     one = robustness(model, x, y, seed=3, **kept)
     torch.manual_seed(2)  # which is not looked at

@@ -61,6 +61,7 @@ from lipschitz_rnn.analysis.robustness import robustness as robustness
 from lipschitz_rnn.analysis.robustness_curve import RobustnessCurve as RobustnessCurve
 from lipschitz_rnn.analysis.robustness_curve import RobustnessReport as RobustnessReport
 from lipschitz_rnn.analysis.robustness_curve import wilson_interval as wilson_interval
+from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS as PERTURBATIONS
 from lipschitz_rnn.analysis.rounding import rounding_bound as rounding_bound
 from lipschitz_rnn.analysis.sensitivity import GradientNorms as GradientNorms
 from lipschitz_rnn.analysis.sensitivity import JacobianNorms as JacobianNorms

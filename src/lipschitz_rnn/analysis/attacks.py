@@ -31,8 +31,10 @@ def pgd(
         d_\infty(g) = \operatorname{sign}(g), \quad d_2(g) = g / \|g\|_2
 
     Projections are done in float64 and rounded towards the clean input, so that no budget is
-    exceeded in the input's dtype either. The model is run in the mode it is in; its parameters and
-    their gradients are left alone.
+    exceeded in the input's dtype either. Nor are ``low`` and ``high``, which are rounded inwards;
+    but clean numbers that are outside by the rounding of a bound to their dtype are accepted, and
+    may stay. The model is run in the mode it is in; its parameters and their gradients are left
+    alone.
 
     Args:
         model: Answers a batch of inputs with logits, (B, C), or with what ``loss`` takes. Samples
@@ -176,7 +178,7 @@ def empirical_accuracy(
 
     A sample that falls at one radius counts as fallen at every larger one, whose ball holds the
     same input. So the result never rises with the radius, and is never below what a certificate
-    says.
+    says. No answer with a NaN logit is right.
 
     Args:
         model: As :func:`pgd` takes it, and so are all arguments not listed here.

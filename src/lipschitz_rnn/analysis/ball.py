@@ -15,6 +15,9 @@ NORMS = ("linf", "l2")
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Answers and target to one loss for each sample, (B,)."""
 
+NO_CLASS = -1
+"""Of logits that are not numbers."""
+
 _CLOSER = 1 - 1e-12  # what norms in float64 may be off by themselves
 
 
@@ -23,17 +26,23 @@ def batch_axis(model: nn.Module) -> int:
     return 0 if getattr(getattr(model, "rnn", model), "batch_first", True) else 1
 
 
+def classes_of(answers: Tensor) -> Tensor:
+    """The classes of logits (..., C); ``NO_CLASS``, which is never right, where one is NaN."""
+    # argmax would take a NaN for the largest
+    return answers.argmax(-1).where(~answers.isnan().any(-1), NO_CLASS)
+
+
 def classify(model: nn.Module, input: Tensor) -> Tensor:
     """The predicted classes, (B,)."""
     with torch.no_grad():
-        predicted: Tensor = model(input).argmax(-1)
-    return predicted
+        return classes_of(model(input))
 
 
 def require_box(
     where: str, input: Tensor, low: float | None, high: float | None
 ) -> tuple[float, float]:
     """The bounds as numbers; raise ``ValueError`` unless the input lies between them."""
+    # compared in the input's dtype: float32's 0.1, though above 0.1, is not above a bound of 0.1
     below, above = (-math.inf if low is None else low), (math.inf if high is None else high)
     if bool(((input < below) | (input > above)).any()):
         raise ValueError(
@@ -41,6 +50,16 @@ def require_box(
             f"{input.min().item():g} to {input.max().item():g}."
         )
     return below, above
+
+
+def inner_box(clean: Tensor, dtype: torch.dtype, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Between which float64 each number may be moved: numbers of the dtype, within the box."""
+    ends = clean.new_tensor([low, high], dtype=torch.float64)
+    near = ends.to(dtype)
+    outside = torch.stack((near[0].double() < ends[0], near[1].double() > ends[1]))
+    inner = torch.nextafter(near, near.new_tensor([math.inf, -math.inf])).where(outside, near)
+    clean = clean.double()  # which may be outside by the rounding that require_box admits
+    return torch.minimum(clean, inner[0].double()), torch.maximum(clean, inner[1].double())
 
 
 class Ball:
@@ -62,6 +81,7 @@ class Ball:
         self.where = where
         self.norm, self.low, self.high, self.dtype = norm, below, above, input.dtype
         self.center = input.detach().double()
+        self.box = inner_box(self.center, input.dtype, below, above)
         self.axis = batch_axis(model)
         self.batch = input.shape[self.axis]
         self.radius = self.column("radius", radius)
@@ -122,7 +142,7 @@ class Ball:
             length = self.length(moved)
             moved = moved * (radius / length.where(length > radius, radius)).nan_to_num(0.0)
         # cutting moves towards the clean input, which is in the box
-        rounded = (self.center + moved).clamp(self.low, self.high).to(self.dtype)
+        rounded = (self.center + moved).clamp(*self.box).to(self.dtype)
         too_far = (rounded.double() - self.center).abs() > moved.abs()
         return torch.nextafter(rounded, self.center.to(self.dtype)).where(too_far, rounded)
 
@@ -149,7 +169,7 @@ class Best:
         """Keep the samples that are better than those so far; the losses, (B,)."""
         if self.loss is None:
             losses = functional.cross_entropy(answers, self.target, reduction="none")
-            wrong = answers.detach().argmax(-1) != self.target
+            wrong = classes_of(answers.detach()) != self.target
         else:
             losses = self.loss(answers, self.target)
             wrong = torch.zeros_like(losses, dtype=torch.bool)

@@ -13,9 +13,16 @@ from lipschitz_rnn._base.checks import (
     require_positive_int,
     require_shape,
 )
-from lipschitz_rnn.analysis.ball import NORMS, batch_axis, require_box
+from lipschitz_rnn.analysis.ball import (
+    NO_CLASS,
+    NORMS,
+    batch_axis,
+    classes_of,
+    inner_box,
+    require_box,
+)
 
-_NO_CLASS = -1  # of logits that are not numbers
+_Box = tuple[Tensor, Tensor]  # ends for each number
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +72,9 @@ def deepfool(
     The distance is an upper bound on that to the nearest input of another class. For a linear model
     without a box it is that distance, up to the last bisection and rounding; for others it need not
     be, as all attacks. A class is what the model computes for a batch: it may be another one in
-    batches of another size, as close to the boundary as rounding goes. The model is run in the mode
-    it is in; its parameters and their gradients are left alone.
+    batches of another size, as close to the boundary as rounding goes. The ends of the box are
+    rounded as :func:`pgd` rounds them. The model is run in the mode it is in; its parameters and
+    their gradients are left alone.
 
     Args:
         model: Answers a batch of inputs with logits, (B, C). Samples lie along the first axis, or
@@ -127,7 +135,13 @@ def _rows(samples: Tensor) -> Tensor:
 
 
 def _fell(reached: Tensor, predicted: Tensor) -> Tensor:
-    return (reached != predicted) & (reached != _NO_CLASS) & (predicted != _NO_CLASS)
+    return (reached != predicted) & (reached != NO_CLASS) & (predicted != NO_CLASS)
+
+
+def _blocked(x: Tensor, w: Tensor, box: _Box) -> Tensor:
+    """Numbers at an end of the box that w would take out of it."""
+    low, high = box
+    return ((x <= low) & (w < 0)) | ((x >= high) & (w > 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,19 +158,19 @@ class _Walk:
 
     def run(self, clean: Tensor, steps: int, refine: int) -> tuple[Tensor, ...]:
         """Moved samples, classes before and after, and steps taken."""
-        predicted = self.classes(clean)
+        predicted, (low, high) = self.classes(clean), inner_box(clean, self.dtype, *self.box)
         moved, taken = clean.clone(), torch.zeros_like(predicted)
-        left = (predicted != _NO_CLASS).nonzero().squeeze(1)
+        left = (predicted != NO_CLASS).nonzero().squeeze(1)
         for _ in range(steps):
             if not len(left):
                 break
-            step = self.step(moved[left], predicted[left])
+            step = self.step(moved[left], predicted[left], (low[left], high[left]))
             useful = step.any(1)
             left, step = left[useful], step[useful]
-            moved[left] = (moved[left] + self.stretch * step).clamp(*self.box)
+            moved[left] = (moved[left] + self.stretch * step).clamp(low[left], high[left])
             taken[left] += 1
             left = left[~_fell(self.classes(moved[left]), predicted[left])]
-        return *self.shrink(clean, moved, predicted, refine), taken
+        return *self.shrink(clean, moved, predicted, refine, (low, high)), taken
 
     def answer(self, x: Tensor) -> Tensor:
         """Logits, (B, C)."""
@@ -168,9 +182,9 @@ class _Walk:
     def classes(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             answers = self.answer(x)
-        return answers.argmax(1).where(~answers.isnan().any(1), _NO_CLASS)
+        return classes_of(answers)
 
-    def step(self, x: Tensor, predicted: Tensor) -> Tensor:
+    def step(self, x: Tensor, predicted: Tensor, box: _Box) -> Tensor:
         """To the nearest boundary of the linearised model; zero where there is none."""
         eps = torch.finfo(self.dtype).eps
         nearest = torch.full_like(x[:, 0], torch.finfo(self.dtype).max)
@@ -181,7 +195,7 @@ class _Walk:
             own = answers.gather(1, predicted[:, None])
             for k, gap in enumerate((answers - own).unbind(1)):  # at k = y no gradient: skipped
                 (w,) = torch.autograd.grad(gap.sum(), x, retain_graph=True)
-                w = w.where(~self.blocked(x, w), 0.0)
+                w = w.where(~_blocked(x, w, box), 0.0)
                 slope = torch.linalg.vector_norm(w, 2 if self.norm == "l2" else 1, 1)
                 # with what rounding may hide of the gap, so that no step is lost in it
                 noise = (w * x).abs().sum(1) + answers[:, k].abs() + own[:, 0].abs()
@@ -192,22 +206,17 @@ class _Walk:
                 nearest = distance.where(closer, nearest)
         return step.detach()
 
-    def blocked(self, x: Tensor, w: Tensor) -> Tensor:
-        """Numbers at an end of the box that w would take out of it."""
-        low, high = self.box
-        return ((x <= low) & (w < 0)) | ((x >= high) & (w > 0))
-
     def shrink(
-        self, clean: Tensor, moved: Tensor, predicted: Tensor, refine: int
+        self, clean: Tensor, moved: Tensor, predicted: Tensor, refine: int, box: _Box
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest sample found between clean and moved that has another class, or the clean."""
         reached = self.classes(moved)
         kept, enough = torch.zeros_like(moved[:, :1]), torch.ones_like(moved[:, :1])
         for _ in range(refine):
             share = (kept + enough) / 2
-            there = self.classes(torch.lerp(clean, moved, share).clamp(*self.box))
+            there = self.classes(torch.lerp(clean, moved, share).clamp(*box))
             fell = _fell(there, predicted)
             reached = there.where(fell, reached)
             kept, enough = share.where(~fell[:, None], kept), share.where(fell[:, None], enough)
-        nearest = torch.lerp(clean, moved, enough).clamp(*self.box)
+        nearest = torch.lerp(clean, moved, enough).clamp(*box)
         return nearest.where(_fell(reached, predicted)[:, None], clean), predicted, reached

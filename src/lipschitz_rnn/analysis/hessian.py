@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lipschitz_rnn._base.checks import require_choice, require_positive_int
-from lipschitz_rnn.analysis.attacks import Loss
+from lipschitz_rnn.analysis.ball import Loss, batch_axis
+from lipschitz_rnn.analysis.eigenpairs import largest_eigenpairs
 from lipschitz_rnn.analysis.hessian_product import HessianProduct, ProductCheck, Terms
 from lipschitz_rnn.analysis.hessian_report import (
     ConditionNumber,
@@ -20,6 +19,7 @@ from lipschitz_rnn.analysis.hessian_report import (
     condition_number,
 )
 from lipschitz_rnn.analysis.parameter_groups import parameter_groups
+from lipschitz_rnn.analysis.targets import count_samples, sample_losses, target_axis
 from lipschitz_rnn.linalg.lanczos import Tridiagonal, lanczos
 
 STEPS = (25, 50, 100)
@@ -33,8 +33,6 @@ CHECKED = 50
 
 EVERY = 25
 """Products between two lines of progress."""
-
-_SMALL = 48  # parameters below which the matrix itself is made
 
 
 def hessian(
@@ -60,7 +58,9 @@ def hessian(
         model: Any module that maps inputs to answers. Samples lie along the first axis, or along
             the second of a recurrent model without ``batch_first``.
         input: The samples.
-        target: Classes (B,) or (B, T), or what ``loss`` takes.
+        target: Laid out as the answers. One a sample: classes (B,), or numbers (B, Q). At every
+            step: classes (B, T) or numbers (B, T, Q); (T, B) or (T, B, Q) where the samples of the
+            input lie along the second axis. Or what ``loss`` takes, laid out alike.
         loss: Losses of answers and target, of which the mean is taken; the cross-entropy for
             integer targets, the mean square for others, if None.
         options: What else the model takes for each sample, such as ``{"dt": dt}``: tensors whose
@@ -74,8 +74,8 @@ def hessian(
         The report.
 
     Raises:
-        ValueError: If a value does not fit, the loss is not finite, or difference products are not
-            what exact ones are.
+        ValueError: If a shape or value does not fit, the loss is not finite, difference products
+            are not what exact ones are, or no eigenvalue converges.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -92,22 +92,23 @@ def hessian(
         eigenvalue density, ICML.
     """
     require_positive_int("hessian", "batch_size", batch_size)
-    axis = 0 if getattr(getattr(model, "rnn", model), "batch_first", True) else 1
+    axis = batch_axis(model)
+    count, place = count_samples("hessian", input, target, axis), target_axis(target, axis)
     parts = [input, *(options or {}).values()]
     parts = [part.double() if part.is_floating_point() else part for part in parts]
     target = target.double() if target.is_floating_point() else target
-    answers_each_step = target.dim() == (3 if target.is_floating_point() else 2)
-    target_axis = axis if answers_each_step else 0
     names = tuple(options or ())
-    count = input.shape[axis]
+
+    def losses_of(answers: Tensor, target: Tensor) -> Tensor:
+        return sample_losses("hessian", answers, target, axis)
 
     def terms(model: nn.Module) -> Iterator[Tensor]:
         first, rest = torch.arange(count, device=input.device).tensor_split([CHECKED])
         for index in (first, *(torch.split(rest, batch_size) if len(rest) else ())):
             own, *others = (part.index_select(axis, index) for part in parts)
             answers = model(own, **dict(zip(names, others, strict=True)))
-            wanted = target.index_select(target_axis, index)
-            yield (loss or _losses)(answers, wanted).mean() * (len(index) / count)
+            wanted = target.index_select(place, index)
+            yield (loss or losses_of)(answers, wanted).mean() * (len(index) / count)
 
     return hessian_of(model, terms, group=group, settings=settings, report=report)
 
@@ -149,7 +150,8 @@ def hessian_of(
     if settings.product == "difference":
         check = _check(model, terms, product, generator)
         tell(f"{len(check.errors)} difference products: off by {max(check.errors):.1e} at most")
-    values, vectors, residuals = _largest(product, settings, generator)
+    count, tolerance = settings.eigenvalues, settings.tolerance
+    values, vectors, residuals = largest_eigenpairs(product, count, tolerance, generator)
     tell(f"largest eigenvalue {values[0]:.4g}, residual {residuals[0]:.1e}")
     traces = _trace_samples(product, settings.probes, generator)
     tell(f"trace {traces.mean():.4g}, standard error {_standard_error(traces):.2g}")
@@ -206,14 +208,6 @@ def hessian_product(
     return HessianProduct(model, terms, names, product=kind, spacing=spacing, counted=counted)
 
 
-def _losses(answers: Tensor, target: Tensor) -> Tensor:
-    """Of each answer."""
-    if target.is_floating_point():
-        return (answers - target).square().mean(-1)
-    flat = functional.cross_entropy(answers.flatten(0, -2), target.flatten(), reduction="none")
-    return flat.view(target.shape)
-
-
 def _check(
     model: nn.Module, terms: Terms, product: HessianProduct, generator: np.random.Generator
 ) -> ProductCheck:
@@ -230,24 +224,6 @@ def _check(
             'product="exact", or another spacing.'
         )
     return check
-
-
-def _largest(
-    product: HessianProduct, settings: HessianSettings, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The largest eigenvalues in descending order, their vectors, and residuals."""
-    size = product.shape[0]
-    wanted = min(settings.eigenvalues, size)
-    if size <= max(_SMALL, 2 * wanted + 1):
-        dense = product.matmat(np.eye(size))
-        values, vectors = np.linalg.eigh((dense + dense.T) / 2)
-    else:
-        start = generator.standard_normal(size)
-        values, vectors = eigsh(product, wanted, which="LA", v0=start, tol=settings.tolerance)
-    order = np.argsort(values)[::-1][:wanted]
-    values, vectors = values[order], vectors[:, order]
-    residuals = np.linalg.norm(product.matmat(vectors) - vectors * values, axis=0)
-    return values, vectors, residuals
 
 
 def _trace_samples(

@@ -37,13 +37,16 @@ class HessianReport:
         parameters: How many.
         loss: At the parameters.
         gradient_norm: Euclidean; small where training has converged.
-        eigenvalues: The largest, in descending order, (k,).
+        eigenvalues: The largest, in descending order, (k,); fewer than asked for if not all
+            converged, and then there may be larger ones.
         residuals: Norm of H v - λ v for each unit vector v: an eigenvalue lies within so much.
         vectors: v, (n, k).
         trace: Mean over random signs z of zᵀ H z.
         trace_error: Its standard error.
         probes: How many z were drawn.
-        conditions: Condition numbers after 25, 50 and 100 steps.
+        conditions: Condition numbers after 25, 50 and 100 steps from the first random start. They
+            vary with the steps and with the start: a ratio to the smallest magnitude hangs on the
+            Ritz value that happens to be next to zero.
         density: Ritz values and weights of every random start: quadratures of the density.
         product: ``"difference"`` or ``"exact"``.
         check: Of difference products, for the first term of the loss; None for exact ones.
@@ -110,10 +113,11 @@ def condition_number(values: np.ndarray) -> ConditionNumber:
     """Ratios of eigenvalues or Ritz values.
 
     Args:
-        values: In any order, not all zero.
+        values: In any order, at least one.
 
     Returns:
-        The condition number under each definition; infinite where the smallest one is zero.
+        The condition number under each definition; infinite where the smallest one is zero, and NaN
+        where the largest one is, too.
 
     Examples:
         >>> condition_number(np.array([-1.0, 2.0, 8.0]))

@@ -108,8 +108,7 @@ class _Answers(nn.Module):
         dt = self.dt
         if isinstance(dt, Tensor) and dt.dim() == 2:
             dt = dt.index_select(self.axis, index)
-        taken = input.index_select(self.axis, index)
-        return _Answers(self.where, self.model, self.axis, dt), taken
+        return _Answers(self.where, self.model, self.axis, dt), input.index_select(self.axis, index)
 
 
 def _prepare(
@@ -163,7 +162,7 @@ class MeasuredGain:
     """Lower bounds on the gain from inputs to a difference of two logits, beside the certified one.
 
     Attributes:
-        local: The largest of the samples' ``InputSensitivity.pairs``: that of small changes.
+        local: The largest finite one of the samples' ``InputSensitivity.pairs``: of small changes.
         attained: The largest ratio that was met by a change of finite size.
         certified: No ratio exceeds it; None without a certificate that holds.
         looseness: The certified over the larger of the others; None without a certificate.
@@ -210,12 +209,11 @@ def measured_gain(
         dt: For how long each input is held; certified gains are of one unit of time.
         steps: Gradients of each ascent.
         radius: Largest ‖δ‖, above 0, over all times and features; or several, or none.
-        generator: Of a second ascent from a random start; without it there is only the one that
-            starts along the gradient.
+        generator: Of a second ascent, from a random start; the first starts along the gradient.
         batch_size: Samples at a time.
 
     Returns:
-        The gains.
+        The gains; NaN, but for the certified one, if no sample has finite derivatives.
 
     Raises:
         ValueError: If there are no two logits, a certificate is not of this model or beside ``dt``,
@@ -239,18 +237,19 @@ def measured_gain(
     radii = tuple(radius) if isinstance(radius, Sequence) else (radius,)
     for r in radii:
         require_in_range(where, "radius", r, 0, open_low=True)
-    distances = _measure(answers, x, batch_size)[2].nan_to_num(0.0, 0.0, 0.0)
+    distances = _measure(answers, x, batch_size)[2].nan_to_num(-1.0, -1.0)
     count = distances.shape[-1]
     if count < 2:
         raise ValueError(f"{where}: expected a model with at least 2 logits, got {count}.")
     certified = _certified(certificate, model, x.shape[1 - answers.axis], dt is not None)
-    distances.diagonal(dim1=1, dim2=2).fill_(-1.0)  # never a pair
+    distances.diagonal(dim1=1, dim2=2).fill_(-2.0)  # never a pair
     gains, best = distances.flatten(1).max(1)
     chosen = gains.topk(min(_STARTS, batch_size, len(gains))).indices
     pairs = torch.stack((best // count, best % count), 1)[chosen]
     climbs = _climb(*answers.part(x, chosen), pairs, radii, steps, generator)
     attained, place, r = max(climbs, default=(0.0, 0, 0.0))
-    local = gains.max().item()
+    if (local := gains.max().item()) < 0:
+        local = attained = r = math.nan
     reached, place = max((local, 0), (attained, place))
     loose = None if certified is None else certified / reached if reached else math.inf
     i, j = pairs[place].tolist()

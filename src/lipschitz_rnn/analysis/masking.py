@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int, require_shape
 from lipschitz_rnn.analysis.attacks import pgd
-from lipschitz_rnn.analysis.ball import Ball, Best, batch_axis
+from lipschitz_rnn.analysis.ball import NO_CLASS, Ball, Best, batch_axis, classes_of
 from lipschitz_rnn.analysis.random_search import random_search
 
 Attack = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ class AttackOutcome:
     """What is left of a model under an attack.
 
     Attributes:
-        accuracy: Share of samples that are right, and stay so.
+        accuracy: Share of samples that are right, and stay so. No answer with a NaN logit is.
         loss: Mean cross-entropy at the inputs the attack returns.
     """
 
@@ -235,9 +235,10 @@ def _try(
             moved = attack(x, reached if name == _AIMED else y)
             with torch.no_grad():
                 answers = model(moved)
+            predicted = classes_of(answers)
             if name == _RANDOM:  # before the one that is aimed
-                reached = answers.argmax(-1)
-            stays = answers.argmax(-1) == y
+                reached = predicted.where(predicted != NO_CLASS, y)  # there is none to aim at
+            stays = predicted == y
             right[name].append(stays & right[_CLEAN][-1] if name != _CLEAN else stays)
             losses[name].append(functional.cross_entropy(answers, y, reduction="none"))
     return _Trial(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_positive_int, require_shape
+from lipschitz_rnn.analysis.ball import NO_CLASS
 from lipschitz_rnn.analysis.certificates import StabilityCertificate
 from lipschitz_rnn.analysis.disturbance import LARGEST, Disturbance
 from lipschitz_rnn.analysis.gains import HeadNorms, gains_of, head_norms, read_head, state_gains
@@ -37,7 +38,7 @@ class CertifiedRadii:
     Attributes:
         radii: No stored input closer than this is computed to be of another class, (B,), float64;
             0 where nothing is certified.
-        predicted: The classes, (B,).
+        predicted: The classes, (B,); -1, which is never right, where a logit is NaN.
         target: The true ones, (B,), or None.
         disturbance: What rounding may take from a margin, twice d, (B,): the largest over classes.
         pairs: Gains from the input to differences of logits, (C, C).
@@ -192,7 +193,7 @@ def _measure_one(
     near = (states + moved * reach) * (1 + 8 * UNIT)
     lost = 2 * disturbance.of_pairs(up(step * (1 + 1e-12) + reach), tuple(near))[y, others]
     radius = max(_smallest_ratio(margins - lost * (1 + 1e-12), gain) * (1 - 1e-12), 0.0)
-    return radius, y, float(lost.max(initial=0.0))
+    return radius, NO_CLASS if np.isnan(logits).any() else y, float(lost.max(initial=0.0))
 
 
 def _smallest_ratio(margins: np.ndarray, gains: np.ndarray) -> float:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.checks import require_choice, require_positive_int, require_tensor
 from lipschitz_rnn.analysis.ball import Loss, batch_axis, require_box
 from lipschitz_rnn.analysis.robustness_curve import RobustnessCurve, RobustnessReport
-from lipschitz_rnn.analysis.robustness_kinds import KINDS
+from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
 from lipschitz_rnn.analysis.robustness_measure import Measure
 from lipschitz_rnn.analysis.robustness_samples import Samples
+from lipschitz_rnn.analysis.targets import count_samples
 
 
 def robustness(
@@ -32,9 +33,9 @@ def robustness(
     """Measure accuracy and loss against the strength of perturbations.
 
     Of the input: random ones, attacks, and missing, repeated and jittered steps; of the weights, on
-    copies: noise, few bits and zeros. :data:`KINDS` lists them. Random ones are drawn ``seeds``
-    times, with the same random numbers at every strength and for every model. The model is run in
-    evaluation mode; it is left as it was, mode and gradients too.
+    copies: noise, few bits and zeros. :data:`PERTURBATIONS` lists them. Random ones are drawn
+    ``seeds`` times, with the same random numbers at every strength and for every model. The model
+    is run in evaluation mode; it is left as it was, mode and gradients too.
 
     Args:
         model: Answers a batch of sequences with logits, (B, C), or numbers; the call is
@@ -42,15 +43,16 @@ def robustness(
             the first axis of the input, or along the second if ``model.rnn.batch_first``, or
             ``model.batch_first``, is False.
         input: The clean inputs: numbers or symbols.
-        target: Their classes, (B,), or (B, T) of a model that answers at every step; or numbers of
-            the shape of the answers. Samples come first, and in the answers too. Of several answers
-            a sample's accuracy is the share that is right.
+        target: Laid out as the answers. One a sample: classes (B,), or numbers (B, Q). At every
+            step: classes (B, T) or numbers (B, T, Q); (T, B) or (T, B, Q) where the samples of the
+            input lie along the second axis. Of several answers a sample's accuracy is the share
+            that is right. No answer with a NaN logit is.
         dt: For how long each input is held: a number, (T,), or (B, T) in the layout of the input.
         low: Smallest value that an input can have. Strengths are relative to the range from ``low``
             to ``high``. Attacks stay in it where it is given; where it is not, it is taken from the
             inputs, and attacks may leave it.
         high: Largest one.
-        perturbations: Names of :data:`KINDS`; all if None.
+        perturbations: Names of :data:`PERTURBATIONS`; all if None.
         strengths: Others than those of the kind, by its name.
         seeds: Draws of what is random.
         seed: Of the first draw, at least 0.
@@ -80,9 +82,9 @@ def robustness(
         Erichson, Azencot, Queiruga, Hodgkinson, Mahoney (2021), Lipschitz Recurrent Neural
         Networks, ICLR, sec. 7.
     """
-    names = tuple(KINDS if perturbations is None else perturbations)
+    names = tuple(PERTURBATIONS if perturbations is None else perturbations)
     for name in (*names, *(strengths or {})):
-        require_choice("robustness", "perturbations", name, KINDS)
+        require_choice("robustness", "perturbations", name, PERTURBATIONS)
     for key, number in (("seeds", seeds), ("batch_size", batch_size)):
         require_positive_int("robustness", key, number)
     samples = _samples(model, input, target, dt, low, high, loss)
@@ -94,7 +96,7 @@ def robustness(
         for name in names:
             if report is not None:
                 report(name)
-            found = measure.curve(KINDS[name], (strengths or {}).get(name))
+            found = measure.curve(PERTURBATIONS[name], (strengths or {}).get(name))
             if isinstance(found, str):
                 skipped[name] = found
             else:
@@ -103,7 +105,7 @@ def robustness(
     return RobustnessReport(
         curves,
         skipped,
-        samples=len(target),
+        samples=len(samples),
         accuracy=None if clean.right is None else clean.right.mean().item(),
         loss=clean.loss.mean().item(),
         low=samples.low if floating else None,
@@ -125,13 +127,7 @@ def _samples(
     require_tensor("robustness", "input", input)
     require_tensor("robustness", "target", target)
     input, axis = input.detach(), batch_axis(model)
-    count = input.shape[axis] if input.dim() > axis else 0
-    if not count or target.dim() < 1 or len(target) != count:
-        raise ValueError(
-            f"robustness: expected `target` with as many samples as `input`, at least one, got "
-            f"{tuple(target.shape)} for {tuple(input.shape)}. Samples of the input lie along axis "
-            f"{axis}, as batch_first={axis == 0} says."
-        )
+    count_samples("robustness", input, target, axis)
     if input.is_floating_point():
         require_box("robustness", input, low, high)
     lowest = float(input.min() if low is None else low)

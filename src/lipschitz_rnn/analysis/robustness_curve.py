@@ -78,6 +78,9 @@ class RobustnessCurve:
         median_distance: Of the samples that are right at first, to the nearest input found that has
             another class, in units of the strengths; inf if for half of them none was found. None
             if the kind measures none, or no sample is right.
+        distances: Of every sample, that distance: 0 where the clean answer is wrong, inf where no
+            other class was reached. The accuracy is the share that exceeds a strength. None if the
+            kind measures none.
     """
 
     name: str
@@ -93,6 +96,7 @@ class RobustnessCurve:
     samples: int
     note: str = ""
     median_distance: float | None = None
+    distances: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

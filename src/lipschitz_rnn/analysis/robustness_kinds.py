@@ -137,7 +137,7 @@ def _pgd_of_the_paper(
 
 def _deepfool(norm: str, model: nn.Module, samples: Samples) -> Tensor:
     low, high = samples.box
-    size = len(samples.target)
+    size = len(samples)
     found = deepfool(model, samples.input, norm=norm, low=low, high=high, batch_size=size)
     return found.distances
 
@@ -198,7 +198,7 @@ _JITTER = Kind(
     timed=True,
 )
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+PERTURBATIONS: Mapping[str, Kind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (

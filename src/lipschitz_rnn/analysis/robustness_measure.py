@@ -145,12 +145,14 @@ class Measure:
                 part = replace(part, dt=part.dt.flatten())
             with _differentiable():
                 found.append(kind.apply(self.target_of(part), part).cpu() / self.samples.span)
-        distance, right = torch.cat(found), self.clean.right
-        scores = [Score(right * (distance > r).double(), self.clean.loss) for r in grid]
+        right = self.clean.right
+        distance = torch.cat(found).where(right > 0, 0.0)
+        scores = [Score((distance > r).double(), self.clean.loss) for r in grid]
         curve = _curve(kind, (0.0, *grid), [[self.clean], *([score] for score in scores)])
         reached = distance[right > 0].tolist()
         median = statistics.median(reached) if reached else None
-        return replace(curve, loss=None, median_distance=median)
+        distances = tuple(distance.tolist())
+        return replace(curve, loss=None, median_distance=median, distances=distances)
 
 
 class _DoesNotFitError(Exception):

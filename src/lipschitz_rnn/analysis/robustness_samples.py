@@ -6,11 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lipschitz_rnn._base.checks import require_shape
-from lipschitz_rnn.analysis.ball import Loss
+from lipschitz_rnn.analysis.ball import Loss, classes_of
 from lipschitz_rnn.analysis.perturbations import Perturbed
+from lipschitz_rnn.analysis.targets import (
+    mean_by_sample,
+    require_answers,
+    sample_losses,
+    target_axis,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +49,7 @@ class Samples:
     """A batch, its targets and times, and what range its numbers have.
 
     ``low`` and ``high`` are the range that strengths are relative to; ``box`` is where attacks have
-    to stay, if anywhere. ``axis`` is that of the samples.
+    to stay, if anywhere. ``axis`` is that of the samples in the input.
     """
 
     input: Tensor
@@ -62,6 +67,15 @@ class Samples:
         return self.high - self.low
 
     @property
+    def target_axis(self) -> int:
+        """Axis of the samples in the target."""
+        return target_axis(self.target, self.axis)
+
+    def __len__(self) -> int:
+        """How many samples."""
+        return self.target.shape[self.target_axis]
+
+    @property
     def has_classes(self) -> bool:
         """Whether the target is classes, not numbers."""
         return not self.target.is_floating_point()
@@ -72,7 +86,7 @@ class Samples:
 
     def parts(self, batch_size: int) -> Iterator["Samples"]:
         """A batch at a time."""
-        for index in torch.split(torch.arange(len(self.target)), batch_size):
+        for index in torch.split(torch.arange(len(self)), batch_size):
             there = index.to(self.input.device)
             dt = self.dt
             if isinstance(dt, Tensor) and dt.dim() == 2:
@@ -80,24 +94,17 @@ class Samples:
             yield replace(
                 self,
                 input=self.input.index_select(self.axis, there),
-                target=self.target[index.to(self.target.device)],
+                target=self.target.index_select(self.target_axis, index.to(self.target.device)),
                 dt=dt,
             )
 
     def losses(self, answers: Tensor, target: Tensor) -> Tensor:
         """One for each sample; as attacks take it, too."""
-        if self.loss is not None:
-            losses = self.loss(answers, target)
-        elif self.has_classes:
-            flat = answers.flatten(0, -2), target.flatten()
-            losses = functional.cross_entropy(*flat, reduction="none")
-            losses = losses.reshape(len(target), -1).mean(1)
-        else:
-            require_shape(
-                "robustness", "model(input)", answers, tuple(target.shape), "target.shape"
-            )
-            losses = (answers - target).square().reshape(len(target), -1).mean(1)
-        require_shape("robustness", "loss", losses, (len(target),), "(B,)")
+        if self.loss is None:
+            return sample_losses("robustness", answers, target, self.axis)
+        losses = self.loss(answers, target)
+        count = target.shape[target_axis(target, self.axis)]
+        require_shape("robustness", "loss", losses, (count,), "(B,)")
         return losses
 
     def score(self, model: nn.Module, batch_size: int) -> Score:
@@ -118,10 +125,7 @@ class Samples:
             )
         right = None
         if self.has_classes:
-            letters = "(B, C)" if self.target.dim() == 1 else "(B, T, C), as the target (B, T)"
-            shape = (*self.target.shape, None)
-            require_shape("robustness", "model(input)", answers, shape, letters)
-            # of answers that are not numbers argmax would make class 0
-            right = (answers.argmax(-1) == self.target) & ~answers.isnan().any(-1)
-            right = right.double().reshape(len(self.target), -1).mean(1).cpu()
+            require_answers("robustness", answers, self.target, self.axis)
+            right = (classes_of(answers) == self.target).double()
+            right = mean_by_sample(right, self.target, self.axis).cpu()
         return Score(right, self.losses(answers, self.target).double().cpu())

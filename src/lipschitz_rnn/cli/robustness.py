@@ -71,16 +71,16 @@ def robustness(
 def _names(text: str | None) -> tuple[str, ...] | None:
     from lipschitz_rnn._base.checks import nearest
     from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.analysis.robustness_kinds import KINDS
+    from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
 
     if text is None:
         return None
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in KINDS:
+        if name not in PERTURBATIONS:
             raise InputError(
-                f"--only: expected names among {', '.join(KINDS)}, got {name!r}. "
-                f"{nearest(name, KINDS)}".rstrip()
+                f"--only: expected names among {', '.join(PERTURBATIONS)}, got {name!r}. "
+                f"{nearest(name, PERTURBATIONS)}".rstrip()
             )
     return names
 
@@ -96,13 +96,13 @@ def robustness_figures(
     Returns:
         By name of their files; those that have nothing to show are left out.
     """
-    from lipschitz_rnn.analysis.robustness_kinds import KINDS
+    from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
     from lipschitz_rnn.experiments.figures.robustness import robustness_figure, sensitivity_figure
 
     runs = [run for _, own in groups for run in own]
     names = list(dict.fromkeys(name for run in runs for name in run.report.curves))
-    of_inputs = [name for name in names if KINDS[name].family != "weights"]
-    curved = [name for name in names if len(KINDS[name].strengths) > 1]
+    of_inputs = [name for name in names if PERTURBATIONS[name].family != "weights"]
+    curved = [name for name in names if len(PERTURBATIONS[name].strengths) > 1]
     of_weights = [name for name in curved if name not in of_inputs]
     figures = {}
     if of_inputs:

@@ -15,7 +15,7 @@ from lipschitz_rnn.analysis.input_sensitivity import MeasuredGain, input_sensiti
 from lipschitz_rnn.analysis.masking import MaskingReport, check_masking
 from lipschitz_rnn.analysis.robustness import robustness
 from lipschitz_rnn.analysis.robustness_curve import RobustnessReport
-from lipschitz_rnn.analysis.robustness_kinds import KINDS as PERTURBATIONS
+from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
 from lipschitz_rnn.data import Batch, Split
 from lipschitz_rnn.experiments.dynamics import for_people, sample_batch
 from lipschitz_rnn.experiments.measured import measured, measurement_key
@@ -74,7 +74,7 @@ class RobustnessSettings:
 
     Attributes:
         samples: The first so many test samples.
-        perturbations: Names of :data:`lipschitz_rnn.analysis.KINDS`; all if None.
+        perturbations: Names of :data:`lipschitz_rnn.analysis.PERTURBATIONS`; all if None.
         seeds: Draws of what is random.
         beside: Whether gradients are checked for masking, and derivatives and gains are measured.
         batch_size: Samples at a time.
