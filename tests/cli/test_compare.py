@@ -136,6 +136,10 @@ def one_accuracy(run):
         (("hessian", 0, "--product", "fast"), "product"),
         (("hessian", 0, "--group", "other"), "expected a group among all, A, W, U, head"),
         (("robustness", 0, "--only", "white-nose"), "Did you mean 'white-noise'"),
+        (("robustness", 0, "--strengths", "fgsm"), "NAME=S,S with numbers above 0"),
+        (("robustness", 0, "--strengths", "fgsm=0.1,0"), "NAME=S,S with numbers above 0"),
+        (("robustness", 0, "--strengths", "fgms=0.1"), "Did you mean 'fgsm'"),
+        (("robustness", 0, "--only", "fgsm", "--strengths", "pruned=0.1"), "a name of --only"),
         (("compare", 0), "at least 2 runs"),
         (("compare", 0, 0), "twice"),
         (("compare", 0, "nowhere"), "nowhere"),
@@ -202,6 +206,15 @@ def test_a_transfer_needs_the_same_inputs(runs, tmp_path):
     one, other, alike = load_subjects([runs[0], permuted, runs[2]])
     assert _source(one, [one, other]) is None
     assert _source(one, [one, other, alike]) is alike
+
+
+def test_other_strengths(capsys, runs, tmp_path):
+    options = ("--only", "fgsm,pruned", "--samples", "20", "--quiet", "--output", tmp_path)
+    grid = ("--strengths", "fgsm=0.04,0.02", "--strengths", "pruned=0.25")
+    for extra, wanted in ((grid, [["0.02", "0.04"], ["0.25"]]), ((), None)):
+        out = call(capsys, "robustness", runs[0], *options, *extra)[1]
+        shown = [re.findall(rf"^ +{name} ([\d.]+) ", out, re.M) for name in ("fgsm", "pruned")]
+        assert shown == wanted if wanted else len(shown[0]) > 2
 
 
 def test_the_strongest_perturbation_is_in_the_table(capsys, runs, tmp_path):

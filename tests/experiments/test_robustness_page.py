@@ -58,3 +58,12 @@ def test_measurements_are_of_the_committed_weights(unit):
             (path,) = RESULTS.glob(f"{what}-{subject.name}-*.json")
             key = json.loads(path.read_text())["key"]
             assert key == measurement_key(what, subject, key["depends"])
+
+
+def test_a_long_sequence_in_ten_minutes():
+    (path,) = (ROOT / "results/hessian-784").glob("hessian-smnist-*.json")
+    report = json.loads(path.read_text())["result"]["report"]
+    text = " ".join((ROOT / "docs/how-to/robustness.md").read_text().split())
+    assert f"took {report['products']} products and {report['seconds']:.0f} seconds" in text
+    assert report["seconds"] < 600
+    assert report["probes"] == 30

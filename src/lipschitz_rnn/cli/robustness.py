@@ -36,6 +36,13 @@ def robustness(
             metavar="NAME,NAME",
         ),
     ] = None,
+    strengths: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Other strengths of a perturbation; may be given for several.",
+            metavar="NAME=S,S",
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="The first so many test samples.")] = 1000,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of what is random.")] = 5,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 250,
@@ -56,7 +63,14 @@ def robustness(
     subjects = load_subjects(runs, weights.value)
     require_drawable(subjects)
     report = None if quiet else warn
-    found = run_robustness(subjects, output, settings, data_dir=data_dir, report=report)
+    found = run_robustness(
+        subjects,
+        output,
+        settings,
+        strengths=_grids(strengths or [], settings.perturbations),
+        data_dir=data_dir,
+        report=report,
+    )
     groups = by_label(subjects, found)
     report_comparison(
         robustness_comparison(groups, alike=are_alike(subjects)),
@@ -69,20 +83,45 @@ def robustness(
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    from lipschitz_rnn._base.checks import nearest
-    from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
-
     if text is None:
         return None
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in PERTURBATIONS:
-            raise InputError(
-                f"--only: expected names among {', '.join(PERTURBATIONS)}, got {name!r}. "
-                f"{nearest(name, PERTURBATIONS)}".rstrip()
-            )
+        _require_known("--only", name)
     return names
+
+
+def _require_known(option: str, name: str) -> None:
+    from lipschitz_rnn._base.checks import nearest
+    from lipschitz_rnn._base.errors import InputError
+    from lipschitz_rnn.analysis import PERTURBATIONS
+
+    if name not in PERTURBATIONS:
+        raise InputError(
+            f"{option}: expected names among {', '.join(PERTURBATIONS)}, got {name!r}. "
+            f"{nearest(name, PERTURBATIONS)}".rstrip()
+        )
+
+
+def _grids(texts: list[str], only: tuple[str, ...] | None) -> dict[str, tuple[float, ...]]:
+    import math
+
+    from lipschitz_rnn._base.errors import InputError
+
+    grids = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        _require_known("--strengths", name)
+        if only is not None and name not in only:
+            raise InputError(f"--strengths: expected a name of --only, got {name!r}.")
+        try:
+            grid = tuple(float(number) for number in numbers.split(","))
+        except ValueError:
+            grid = ()
+        if not grid or not all(math.isfinite(s) and s > 0 for s in grid):
+            raise InputError(f"--strengths: expected NAME=S,S with numbers above 0, got {text!r}.")
+        grids[name] = grid
+    return grids
 
 
 def robustness_figures(
@@ -96,7 +135,7 @@ def robustness_figures(
     Returns:
         By name of their files; those that have nothing to show are left out.
     """
-    from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
+    from lipschitz_rnn.analysis import PERTURBATIONS
     from lipschitz_rnn.experiments.figures.robustness import robustness_figure, sensitivity_figure
 
     runs = [run for _, own in groups for run in own]

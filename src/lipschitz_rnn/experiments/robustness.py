@@ -1,7 +1,7 @@
 """How well trained runs stand changes of their inputs and weights, on their own test samples."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lipschitz_rnn.analysis.masking import MaskingReport, check_masking
 from lipschitz_rnn.analysis.robustness import robustness
 from lipschitz_rnn.analysis.robustness_curve import RobustnessReport
 from lipschitz_rnn.analysis.robustness_kinds import PERTURBATIONS
-from lipschitz_rnn.data import Batch, Split
+from lipschitz_rnn.data import Batch, FrameDataset, Split
 from lipschitz_rnn.experiments.dynamics import for_people, sample_batch
 from lipschitz_rnn.experiments.measured import measured, measurement_key
 from lipschitz_rnn.experiments.runs import Report
@@ -108,6 +108,7 @@ def run_robustness(
     folder: Path,
     settings: RobustnessSettings | None = None,
     *,
+    strengths: Mapping[str, Sequence[float]] | None = None,
     data_dir: Path | None = None,
     report: Report | None = None,
 ) -> list[RunRobustness]:
@@ -119,6 +120,7 @@ def run_robustness(
         subjects: The runs.
         folder: Where each result is kept as soon as it is there.
         settings: What to measure.
+        strengths: Others than those of the perturbation, by its name.
         data_dir: A data folder to ask first.
         report: Takes lines of progress.
 
@@ -134,7 +136,8 @@ def run_robustness(
     names = PERTURBATIONS if settings.perturbations is None else settings.perturbations
     depends = {
         "of": settings,
-        "strengths": {name: PERTURBATIONS[name].strengths for name in names},
+        "strengths": {name: PERTURBATIONS[name].strengths for name in names}
+        | dict(strengths or {}),
         "sensitive": SENSITIVE,
     }
     found = []
@@ -143,7 +146,7 @@ def run_robustness(
         def measure(subject: Subject = subject) -> RunRobustness:
             split = split_of(subject, data_dir, report)
             with for_people(subject.trained):
-                return _measure(subject, split, settings, tell)
+                return _measure(subject, split, settings, strengths, tell)
 
         one = measured(folder, "robustness", subject, depends, RunRobustness, measure)
         if settings.beside and not one.left_out:
@@ -197,7 +200,11 @@ def _source(subject: Subject, subjects: Sequence[Subject]) -> Subject | None:
 
 
 def _measure(
-    subject: Subject, split: Split, settings: RobustnessSettings, tell: Report
+    subject: Subject,
+    split: Split,
+    settings: RobustnessSettings,
+    strengths: Mapping[str, Sequence[float]] | None,
+    tell: Report,
 ) -> RunRobustness:
     batch = sample_batch(split, settings.samples)
     low, high = _range(batch.input)
@@ -210,12 +217,15 @@ def _measure(
         low=low,
         high=high,
         perturbations=settings.perturbations,
+        strengths=strengths,
         seeds=settings.seeds,
         batch_size=settings.batch_size,
         report=lambda name: tell(f"{subject.name}: {name}"),
     )
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     of = describe_samples(split.test, len(batch), "test", split)
+    if isinstance(split.test, FrameDataset):
+        of += f", cut to {batch.input.shape[1]} steps"
     found = RunRobustness(str(subject.path), of, count, curves)
     if not settings.beside:
         return found
