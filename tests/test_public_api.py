@@ -3,6 +3,8 @@
 import importlib
 import importlib.metadata
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -97,3 +99,11 @@ def test_version_is_that_of_the_metadata():
     import lipschitz_rnn
 
     assert lipschitz_rnn.__version__ == importlib.metadata.version("lipschitz-rnn")
+
+
+def test_importing_the_package_imports_torch_and_little_else():
+    """What is slow to import is imported where it is needed."""
+    slow = ("scipy", "sklearn", "matplotlib", "typer", "rich", "lipschitz_rnn.analysis")
+    code = f"import sys, lipschitz_rnn; print([m for m in {slow} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -19,7 +19,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 import torch
 from torch import Tensor
 
@@ -180,7 +179,9 @@ def _bisect(a: Tensor, w: Tensor, multipliers: Tensor, target: Target, growth: f
     if excess(low) > 0:  # more is asked than the method gives to any A
         return 0.0
     # to far below the margin that is kept for rounding to float32
-    root = float(scipy.optimize.brentq(excess, low, high, xtol=1e-9 * target.step_size))
+    from scipy.optimize import brentq  # half a second, for who has constraints
+
+    root = float(brentq(excess, low, high, xtol=1e-9 * target.step_size))
     return root if excess(root) <= 0 else max(root - 4e-9 * target.step_size, low)
 
 
