@@ -14,7 +14,7 @@ LAYERS = [
     {"linalg", "ops"},
     {"nn"},
     {"analysis", "data"},
-    {"training"},
+    {"export", "training"},
     {"benchmarks", "experiments"},
     {"cli"},
 ]

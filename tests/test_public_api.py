@@ -32,6 +32,7 @@ SNAPSHOT = {
         UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors
         logit_gains make_layer margin_logits unit_options
     """,
+    "lipschitz_rnn.export": "c_header",
     "lipschitz_rnn.analysis": """
         AttackOutcome CertificateCheck CertifiedRadii Condition ConditionNumber
         DeepFoolResult EulerContraction FixedPoint FixedPoints Gains GradientNorms
