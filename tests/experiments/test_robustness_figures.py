@@ -7,10 +7,12 @@ import pytest
 
 from lipschitz_rnn.analysis.hessian_report import HessianReport
 from lipschitz_rnn.analysis.robustness_curve import RobustnessCurve, RobustnessReport
+from lipschitz_rnn.experiments.figures import style
 from lipschitz_rnn.experiments.figures.hessian import density_figure, slices_figure
 from lipschitz_rnn.experiments.figures.robustness import robustness_figure, sensitivity_figure
 from lipschitz_rnn.experiments.hessian import LossSlice, RunHessian
 from lipschitz_rnn.experiments.robustness import RunRobustness, TimeSensitivity
+from lipschitz_rnn.experiments.subjects import MODELS
 from lipschitz_rnn.linalg.lanczos import RitzValues
 
 
@@ -108,6 +110,10 @@ def test_derivatives_over_time():
     assert np.isnan(axes.lines[0].get_ydata()[0])  # no place on a logarithmic scale
     with pytest.raises(ValueError, match="derivatives"):
         sensitivity_figure([("a", [dataclasses.replace(run, sensitivity=None)])])
+
+
+def test_as_many_models_may_be_compared_as_there_are_colours():
+    assert len(style.SERIES) == MODELS
 
 
 def test_too_much_or_nothing_to_draw():

@@ -43,6 +43,9 @@ def test_what_the_text_says_of_them():
     ours, *others = (abs(x) for x in cells["κ = λmax / λmin, 100 steps"])
     assert ours < min(others)
     assert set(cells["signs of masked gradients"]) == {0}
+    ours, *others = cells["rounded 5"]
+    assert ours < min(others)
+    assert cells["weight-noise:A 0.1"][0] < min(cells[f"weight-noise:{g} 0.1"][0] for g in "WU")
     errors = []
     for path in RESULTS.glob("hessian-*.json"):
         errors += json.loads(path.read_text())["result"]["report"]["check"]["errors"]
@@ -58,6 +61,17 @@ def test_measurements_are_of_the_committed_weights(unit):
             (path,) = RESULTS.glob(f"{what}-{subject.name}-*.json")
             key = json.loads(path.read_text())["key"]
             assert key == measurement_key(what, subject, key["depends"])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_training_had_come_to_rest(unit):
+    """The page says by how much the training loss still fell in the last epoch."""
+    for seed in (1, 2, 3):
+        record = ROOT / f"results/mnist-8px/{unit}-same-training-seed{seed}/record.jsonl"
+        events = map(json.loads, record.read_text().splitlines())
+        losses = [one["train"]["loss"] for one in events if one["event"] == "epoch"]
+        assert len(losses) == 30
+        assert 0.98 <= losses[-1] / losses[-2] <= 1
 
 
 def test_a_long_sequence_in_ten_minutes():

@@ -22,6 +22,7 @@ from lipschitz_rnn.experiments.measured import measured, measurement_key
 from lipschitz_rnn.experiments.runs import Report
 from lipschitz_rnn.experiments.subjects import Subject, describe_samples, same_data, split_of
 from lipschitz_rnn.nn import LanguageModel
+from lipschitz_rnn.training import count_parameters
 
 MASKING_RADIUS = 0.05
 """Linf, of the input range: where signs of masked gradients are looked for."""
@@ -93,7 +94,6 @@ class _Logits(nn.Module):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.every_step = True
-        self.rnn = model.rnn
         for name, module in model.named_children():
             setattr(self, name, module)
         self._model = (model,)  # not as a child: its parameters would be there twice
@@ -222,11 +222,10 @@ def _measure(
         batch_size=settings.batch_size,
         report=lambda name: tell(f"{subject.name}: {name}"),
     )
-    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     of = describe_samples(split.test, len(batch), "test", split)
     if isinstance(split.test, FrameDataset):
         of += f", cut to {batch.input.shape[1]} steps"
-    found = RunRobustness(str(subject.path), of, count, curves)
+    found = RunRobustness(str(subject.path), of, count_parameters(model), curves)
     if not settings.beside:
         return found
     if split.kind != "classes" or batch.dt is not None:
