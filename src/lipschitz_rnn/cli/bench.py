@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import Quiet
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, Quiet
 
 if TYPE_CHECKING:
     from lipschitz_rnn.benchmarks import Settings
@@ -15,7 +16,13 @@ _CHECKOUT = Path("benchmarks/results")
 _FILE = "recurrence.json"
 
 
-@app.command()
+@app.command(
+    short_help="Time the kernel on this machine.",
+    epilog=epilog(
+        "bench --shape 128x784x128x1 --only native,loop,gru",
+        "bench --from benchmarks/results/recurrence.json --markdown",
+    ),
+)
 def bench(
     shape: Annotated[
         list[str] | None,
@@ -43,6 +50,7 @@ def bench(
         typer.Option("--from", help="Measure nothing: show these results.", metavar="FILE"),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Time the kernel against a plain loop, torch's layers, jax and the machine's peak."""
@@ -60,10 +68,13 @@ def bench(
         results = read_results(source)
     else:
         results = run_benchmark(settings, report=None if quiet else warn)
+    text = json.dumps(results, indent=2, allow_nan=False)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(output, json.dumps(results, indent=2, allow_nan=False).encode() + b"\n")
-    if markdown:
+        write_atomically(output, text.encode() + b"\n")
+    if as_json:
+        say(text)
+    elif markdown:
         say(as_markdown(results))
     else:
         print_results(results)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, DataDir, Quiet, Weights, WeightsChoice
 
 if TYPE_CHECKING:
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
 
 @app.command(
     "certified-accuracy",
-    epilog="Radii are l2 norms of the change of a whole sequence. What is proved is computed in "
-    "float64; the column 'as run' is for the dtype of the run, whose rounding takes more.",
+    short_help="Accuracy proved where inputs are moved.",
+    epilog=epilog(
+        "certified-accuracy runs/a",
+        "certified-accuracy runs/a runs/b --radii 0,0.1,0.3 --figure curves.png",
+        note="Radii are l2 norms of the change of a whole sequence. What is proved is computed in "
+        "float64; the column 'as run' is for the dtype of the run, whose rounding takes more.",
+    ),
 )
 def certified_accuracy(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN...")],

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
@@ -18,8 +19,13 @@ from lipschitz_rnn.cli.options import (
 
 
 @app.command(
-    epilog="The runs must be of the same data. What hessian and robustness have measured into DIR "
-    "with the same options is not measured again. Example: lipschitz-rnn compare runs/a runs/b"
+    short_help="Runs side by side: which one to deploy.",
+    epilog=epilog(
+        "compare runs/a runs/b",
+        "compare runs/a runs/b --samples 500 --json",
+        note="The runs must be of the same data. What hessian and robustness have measured into "
+        "DIR with the same options is not measured again.",
+    ),
 )
 def compare(
     runs: Runs,

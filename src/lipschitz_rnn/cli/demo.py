@@ -1,34 +1,37 @@
 """``lipschitz-rnn demo``: from nothing to a trained model and its summary."""
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import DataDir
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, DataDir
 
 
-@app.command()
-def demo(data_dir: DataDir = None) -> None:
+@app.command(short_help="From nothing to a trained model.", epilog=epilog("demo"))
+def demo(json: AsJson = False, data_dir: DataDir = None) -> None:
     """Train on MNIST, or on scikit-learn's digits if MNIST cannot be had."""
     from lipschitz_rnn.cli.console import program, say, warn
     from lipschitz_rnn.cli.launch import default_run_dir, launch
     from lipschitz_rnn.data import DataUnavailableError, get
     from lipschitz_rnn.experiments import load_preset, train_run
 
+    tell = warn if json else say
     preset = "mnist-rows"
     try:
-        say("looking for MNIST ...")
+        tell("looking for MNIST ...")
         found = get("mnist", data_dir=data_dir, report=warn).files
-        say(f"MNIST, 70,000 handwritten digits, from {found[0].source}")
+        tell(f"MNIST, 70,000 handwritten digits, from {found[0].source}")
     except DataUnavailableError as error:
         warn(str(error))
-        say("MNIST cannot be had: training on scikit-learn's 8x8 digits instead.")
+        tell("MNIST cannot be had: training on scikit-learn's 8x8 digits instead.")
         preset = "digits"
     config = load_preset(preset)
     run_dir = default_run_dir(config.name)
     launch(
         run_dir,
-        lambda display: train_run(config, run_dir, data_dir=data_dir, hooks=[display], report=warn),
+        lambda hooks: train_run(config, run_dir, data_dir=data_dir, hooks=hooks, report=warn),
+        json=json,
     )
     command = program()
-    say(
+    tell(
         "\nwhat to try next:\n"
         f"  {command} evaluate {run_dir}\n"
         f"  {command} train {preset} --set model.hidden_size=128 --seed 2\n"

@@ -1,17 +1,30 @@
 """``lipschitz-rnn evaluate``: loss and figures on the test samples."""
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import DataDir, RunDir, Weights, WeightsChoice
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, DataDir, RunDir, Weights, WeightsChoice
 
 
-@app.command()
-def evaluate(run: RunDir, weights: WeightsChoice = Weights.best, data_dir: DataDir = None) -> None:
+@app.command(
+    short_help="Loss and figures on the test samples.",
+    epilog=epilog("evaluate runs/a", "evaluate runs/a --weights last --json"),
+)
+def evaluate(
+    run: RunDir,
+    weights: WeightsChoice = Weights.best,
+    json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
     """Test the model of RUN."""
     from lipschitz_rnn.cli.console import say, warn
     from lipschitz_rnn.cli.figures import figure_name, figure_text
     from lipschitz_rnn.experiments import evaluate_run
+    from lipschitz_rnn.experiments.plain import as_json, plain
 
     result = evaluate_run(run, weights.value, data_dir=data_dir, report=warn)
+    if json:
+        say(as_json({"run": str(run), "weights": weights.value, **plain(result)}))
+        return
     figures = ", ".join(
         f"{figure_name(name)} {figure_text(name, value)}" for name, value in result.figures.items()
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from lipschitz_rnn.analysis.fixed_points import FixedPoints
 
 
-@app.command("fixed-points")
+@app.command(
+    "fixed-points",
+    short_help="States of rest under a held input.",
+    epilog=epilog("fixed-points runs/a", "fixed-points runs/a --input 0.5 --starts 256"),
+)
 def fixed_points(
     run: RunDir,
     held: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
@@ -18,8 +19,13 @@ from lipschitz_rnn.cli.options import (
 
 
 @app.command(
-    epilog="Runs that differ in their seeds alone share a column. What is in DIR already is not "
-    "measured again. Example: lipschitz-rnn hessian runs/a runs/b --output analysis"
+    short_help="How the training loss curves.",
+    epilog=epilog(
+        "hessian runs/a runs/b --output analysis",
+        "hessian runs/a --group W --eigenvalues 5 --steps 0",
+        note="Runs that differ in their seeds alone share a column. What is in DIR already is not "
+        "measured again.",
+    ),
 )
 def hessian(
     runs: Runs,

@@ -1,6 +1,7 @@
 """Work off a queue with progress, and read the options that say how."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def work(
     data_dir: Path | None,
     budget_seconds: float | None,
     quiet: bool,
+    tell: Callable[[str], None] = say,
 ) -> int:
     """Do runs of a queue, with progress.
 
@@ -102,6 +104,7 @@ def work(
         data_dir: A data folder to ask first.
         budget_seconds: Stop after so long; None for never.
         quiet: Whether to show no progress.
+        tell: Takes the lines that say what was done.
 
     Returns:
         How many could not be done; each was told.
@@ -122,11 +125,11 @@ def work(
     except KeyboardInterrupt:
         raise RunInterruptedError("interrupted; the same command goes on") from None
     for entry in outcome.done:
-        say(f"done: {entry.folder(results)}")
+        tell(f"done: {entry.folder(results)}")
     for problem in outcome.problems.values():
-        say(f"not done: {problem}")
+        tell(f"not done: {problem}")
     if outcome.left:
-        say(f"{outcome.left} run(s) left; the same command goes on")
+        tell(f"{outcome.left} run(s) left; the same command goes on")
     return len(outcome.problems)
 
 

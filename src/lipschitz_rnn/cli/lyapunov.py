@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, DataDir, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-@app.command()
+@app.command(
+    short_help="How fast small differences grow.",
+    epilog=epilog("lyapunov runs/a", "lyapunov runs/a --samples 64 --count 3 --json"),
+)
 def lyapunov(
     run: RunDir,
     samples: Annotated[int, typer.Option(help="Test sequences to average over.", min=1)] = 16,

@@ -22,6 +22,10 @@ Budget = Annotated[
     typer.Option(help="Stop after so long, such as 30m or 2h.", metavar="TIME"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Board = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write losses and figures for TensorBoard, in the run."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN...")]
 AnalysisDir = Annotated[

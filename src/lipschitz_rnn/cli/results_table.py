@@ -6,20 +6,25 @@ from rich import box
 from rich.table import Table as RichTable
 
 from lipschitz_rnn.cli.console import make_console, say
-from lipschitz_rnn.experiments.results import RowResult, table_cells
+from lipschitz_rnn.experiments.plain import as_json
+from lipschitz_rnn.experiments.results import RowResult, as_table, table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150
 _WORDS = {"model", "how sure", "trivial", "data"}
 
 
-def print_table(table: Table, gathered: Sequence[RowResult]) -> None:
+def print_table(table: Table, gathered: Sequence[RowResult], *, json: bool = False) -> None:
     """Print a table beside the numbers in print.
 
     Args:
         table: The table.
         gathered: Its results.
+        json: Whether to write JSON instead of text.
     """
+    if json:
+        say(as_json(as_table(table, gathered)))
+        return
     heads, rows = table_cells(table, gathered)
     shown = RichTable(box=box.SIMPLE, title=table.title, title_justify="left")
     for head in heads:

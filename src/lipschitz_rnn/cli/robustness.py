@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="Runs that differ in their seeds alone share a column. What is in DIR already is not "
-    "measured again. Example: lipschitz-rnn robustness runs/a runs/b --only white-noise,pgd-linf"
+    short_help="Accuracy under noise, attacks and lost steps.",
+    epilog=epilog(
+        "robustness runs/a runs/b",
+        "robustness runs/a --only white-noise,pgd-linf --samples 500",
+        "robustness runs/a --strengths white-noise=0.1,0.2 --output noise",
+        note="Runs that differ in their seeds alone share a column. What is in DIR already is not "
+        "measured again.",
+    ),
 )
 def robustness(
     runs: Runs,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, DataDir, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from lipschitz_rnn.experiments import TrainedRun
 
 
-@app.command()
+@app.command(
+    short_help="What the theory says of a model.",
+    epilog=epilog("stability runs/a", "stability runs/a --weights last --json"),
+)
 def stability(
     run: RunDir,
     weights: WeightsChoice = Weights.best,

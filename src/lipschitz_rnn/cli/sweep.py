@@ -6,13 +6,26 @@ from typing import Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import Budget, DataDir, Quiet, Results
+from lipschitz_rnn.cli.complete import complete_preset
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, Budget, DataDir, Quiet, Results
 
 
-@app.command()
+@app.command(
+    short_help="A preset at every point of a grid.",
+    epilog=epilog(
+        "sweep digits --over model.beta=0.5,0.75,1 --seeds 1,2",
+        "sweep digits --over model.method=euler,midpoint --set training.epochs=5",
+    ),
+)
 def sweep(
     preset: Annotated[
-        str, typer.Argument(help="Name of a preset, or a TOML file.", metavar="PRESET")
+        str,
+        typer.Argument(
+            help="Name of a preset, or a TOML file.",
+            metavar="PRESET",
+            autocompletion=complete_preset,
+        ),
     ],
     over: Annotated[
         list[str],
@@ -28,6 +41,7 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Seeds of every point.", metavar="1,2")] = "1",
     budget: Budget = None,
     results: Results = Path("results"),
+    json: AsJson = False,
     data_dir: DataDir = None,
     quiet: Quiet = False,
 ) -> None:
@@ -35,6 +49,7 @@ def sweep(
 
     Interrupt it at any time; the same command goes on.
     """
+    from lipschitz_rnn.cli.console import say, warn
     from lipschitz_rnn.cli.launch_queue import (
         read_axis,
         read_budget,
@@ -53,9 +68,9 @@ def sweep(
     for row in rows:
         row.config(numbers[0])  # an error in any of them is told before the first one runs
     wanted = [Entry.of(row, seed) for row in rows for seed in numbers]
-    problems = work(results, wanted, data_dir, seconds, quiet)
+    problems = work(results, wanted, data_dir, seconds, quiet or json, warn if json else say)
     name = metric_of(rows, results)
     scale, digits = (100.0, 2) if name == "accuracy" else (1.0, 4)
     grid = Table("sweep", f"{preset}: test {name}", name, scale, digits, tuple(numbers), rows)
-    print_table(grid, gather(grid, results))
+    print_table(grid, gather(grid, results), json=json)
     require_none(problems)

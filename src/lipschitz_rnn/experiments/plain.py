@@ -6,6 +6,7 @@ import json
 import math
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as tables by field, tensors as lists, complex numbers as [re, im].
+    """Dataclasses as tables by field, tensors as lists, complex numbers as [re, im], paths as text.
 
     Args:
         value: A result.
@@ -36,6 +37,8 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, complex):
         return [value.real, value.imag]
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

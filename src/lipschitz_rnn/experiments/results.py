@@ -201,6 +201,34 @@ def as_markdown(table: Table, gathered: Sequence[RowResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_table(table: Table, gathered: Sequence[RowResult]) -> dict[str, Any]:
+    """A table as what JSON can hold.
+
+    Args:
+        table: The table.
+        gathered: Its results.
+
+    Returns:
+        Name, title and metric; and for each row the figures of its runs, in the table's unit, by
+        seed and kind, beside the figure in print.
+    """
+    rows = []
+    for result in gathered:
+        runs = {
+            str(seed): {
+                kind: None if value is None else value * table.scale
+                for kind in KINDS
+                for value in [_figure(card, table.metric, kind)]
+            }
+            | {"parameters": card["parameters"], "seconds": card["time"]["wall_seconds"]}
+            for seed, card in result.cards.items()
+        }
+        row = result.row
+        named = {"name": row.name, "label": row.label, "printed": row.printed}
+        rows.append({**named, "evidence": row.evidence, "runs": runs})
+    return {"name": table.name, "title": table.title, "metric": table.metric, "rows": rows}
+
+
 def metric_of(rows: Sequence[Row], results: Path) -> str:
     """Name of the figure that the cards of some rows compare; ``"accuracy"`` if there is none.
 
