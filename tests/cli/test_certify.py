@@ -198,10 +198,7 @@ def test_a_unit_without_matrices_is_one_line(capsys, tmp_path, run):
 
 def test_inputs_with_times_need_a_bound(capsys, run, monkeypatch):
     folder, path = run
-    real = load_trained(folder)
-    config = real.config
-    data = dataclasses.replace(config.data, name="pendulum")
-    timed = dataclasses.replace(real, config=dataclasses.replace(config, data=data))
+    timed = dataclasses.replace(load_trained(folder), timed=True)
     monkeypatch.setattr("lipschitz_rnn.experiments.load_trained", lambda *_: timed)
     code, out, _ = call(capsys, "certify", folder)
     assert code == 1

@@ -21,6 +21,7 @@ OTHERS = {  # input and output size, kind, parameters in print
     "adding": (2, 1, "values", None),
     "copying": (10, 9, "symbols", None),
     "pendulum": (1, 3, "frames", None),
+    "arrays": (3, 2, "symbols", None),
 }
 
 

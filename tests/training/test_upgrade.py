@@ -15,6 +15,7 @@ def make_old(path):
     tensors, meta = load_checkpoint(path)
     data = meta["data"]
     assert data.pop("kind") == "classes"
+    assert data.pop("timed") is False
     data["num_classes"] = data.pop("output_size")
     if "totals" in meta["content"]:
         del meta["content"]["totals"]["samples"]

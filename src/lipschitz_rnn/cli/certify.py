@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ class Strength(StrEnum):
 
 
 @app.command(
-    epilog="The certificate is written whether it holds or not. Exit code 0 if it holds, 1 if not, "
-    "and 2 if there is nothing to certify."
+    short_help="Prove that the unit forgets how it began.",
+    epilog=epilog(
+        "certify runs/a",
+        "certify runs/a --strength full --output certificate.json",
+        "certify runs/a --continuous",
+        note="The certificate is written whether it holds or not. Exit code 0 if it holds, 1 if "
+        "not, and 2 if there is nothing to certify.",
+    ),
 )
 def certify(
     run: RunDir,
@@ -55,12 +62,11 @@ def certify(
     from lipschitz_rnn.analysis import certify as certify_model
     from lipschitz_rnn.analysis.certificate_file import save_certificate
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.data.tasks import has_times
     from lipschitz_rnn.experiments import load_trained
 
     trained = load_trained(run, weights.value)
     if max_dt is None:  # of times that are not told, nothing is known
-        timed = has_times(trained.config.data.name) and not continuous
+        timed = trained.timed and not continuous
         max_dt = math.inf if timed else 1.0
     report = warn if sys.stderr.isatty() else None
     name = "certificate.json" if weights is Weights.best else f"certificate-{weights.value}.json"

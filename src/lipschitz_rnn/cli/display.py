@@ -66,7 +66,8 @@ class TrainingDisplay:
         self._print(
             f"{again} {event.name}: {event.epochs} epochs of "
             f"{event.train_count:,} {self._samples}, "
-            f"{event.parameters:,} parameters, in {event.folder}"
+            f"{event.parameters:,} parameters, "
+            f"{f'on {event.workers} workers, ' if event.workers > 1 else ''}in {event.folder}"
         )
 
     def _print(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""``lipschitz-rnn predict``: classes of the samples in a file."""
+"""``lipschitz-rnn predict``: answers to the samples in a file."""
 
 import io
 from pathlib import Path
@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@app.command()
+@app.command(
+    short_help="Answers to the samples in a file.",
+    epilog=epilog(
+        "predict runs/a samples.npy",
+        "predict runs/a samples.csv --probabilities --out shares.npy",
+    ),
+)
 def predict(
     run: RunDir,
     file: Annotated[
@@ -27,14 +34,14 @@ def predict(
     ] = False,
     weights: WeightsChoice = Weights.best,
 ) -> None:
-    """Classify the samples in FILE with the model of RUN."""
+    """Answer the samples in FILE with the model of RUN: by classes, or by values."""
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.samples import read_samples
     from lipschitz_rnn.experiments import predict_run
 
-    shares = predict_run(run, read_samples(file), weights.value)  # (n, C)
-    answer = shares.numpy() if probabilities else shares.argmax(-1).numpy()
+    samples = read_samples(file)
+    answer = predict_run(run, samples, weights.value, choose=not probabilities).numpy()
     content = _encode(answer, is_npy=out is not None and out.suffix == ".npy")
     if out is None:
         say(content.decode().rstrip("\n"))
@@ -43,12 +50,20 @@ def predict(
 
 
 def _encode(answer: "np.ndarray", *, is_npy: bool) -> bytes:
-    """An array as an .npy file, or as a line for each sample."""
+    """An array as an .npy file, or as a line for each sample or step."""
     import numpy as np
+
+    from lipschitz_rnn._base.errors import InputError
 
     stream = io.BytesIO()
     if is_npy:
         np.save(stream, answer, allow_pickle=False)
+    elif answer.ndim > 2:
+        raise InputError(
+            "predict: expected --out FILE.npy for several numbers at every step of several "
+            f"sequences, got {answer.shape} numbers to write in lines."
+        )
     else:
-        np.savetxt(stream, answer, fmt="%d" if answer.ndim == 1 else "%.6g", delimiter=",")
+        is_class = answer.dtype.kind == "i"
+        np.savetxt(stream, answer, fmt="%d" if is_class else "%.6g", delimiter=",")
     return stream.getvalue()

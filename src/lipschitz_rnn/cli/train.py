@@ -6,13 +6,28 @@ from typing import Annotated
 import typer
 
 from lipschitz_rnn.cli.app import app
-from lipschitz_rnn.cli.options import DataDir, Quiet
+from lipschitz_rnn.cli.complete import complete_preset
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, Board, DataDir, Quiet
 
 
-@app.command()
+@app.command(
+    short_help="Train a model as a preset says.",
+    epilog=epilog(
+        "train digits --out runs/first",
+        "train mnist-8px --set training.epochs=5 --set model.hidden_size=128 --seed 2",
+        "train mnist-8px --set model.unit=lstm --tensorboard",
+        "train my-run.toml --json > summary.json",
+    ),
+)
 def train(
     preset: Annotated[
-        str, typer.Argument(help="Name of a preset, or a TOML file.", metavar="PRESET")
+        str,
+        typer.Argument(
+            help="Name of a preset, or a TOML file.",
+            metavar="PRESET",
+            autocompletion=complete_preset,
+        ),
     ],
     settings: Annotated[
         list[str] | None,
@@ -30,22 +45,29 @@ def train(
     eps: Annotated[
         str | None, typer.Option(help="Step size; short for --set model.step_size=..")
     ] = None,
+    tensorboard: Board = False,
+    json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Train PRESET and print a summary."""
     from lipschitz_rnn.cli.console import warn
-    from lipschitz_rnn.cli.launch import default_run_dir, launch
+    from lipschitz_rnn.cli.launch import default_run_dir, launch, workers
     from lipschitz_rnn.experiments import load_preset, train_run
+    from lipschitz_rnn.training.distributed import from_first, is_first
 
     overrides = list(settings or [])
     if eps is not None:
         overrides.append(f"model.step_size={eps}")
     if seed is not None:
         overrides += [f"seed.{purpose}={seed}" for purpose in ("init", "order", "dropout")]
-    config = load_preset(preset, overrides)
-    run_dir = out or default_run_dir(config.name)
-    launch(
-        run_dir,
-        lambda display: train_run(config, run_dir, data_dir=data_dir, hooks=[display], report=warn),
-        quiet=quiet,
-    )
+    with workers():
+        config = from_first(lambda: load_preset(preset, overrides))
+        run_dir = from_first(lambda: out or default_run_dir(config.name))
+        report = warn if is_first() else None
+        launch(
+            run_dir,
+            lambda hooks: train_run(config, run_dir, data_dir=data_dir, hooks=hooks, report=report),
+            quiet=quiet,
+            json=json,
+            tensorboard=tensorboard,
+        )

@@ -1,7 +1,9 @@
 """Samples for training and prediction: where they come from, and how they become sequences."""
 
+from lipschitz_rnn.data.array_dataset import ArrayDataset as ArrayDataset
 from lipschitz_rnn.data.batch import Batch as Batch
 from lipschitz_rnn.data.batch import Dataset as Dataset
+from lipschitz_rnn.data.batch import LongBatch as LongBatch
 from lipschitz_rnn.data.cache import DataStatus as DataStatus
 from lipschitz_rnn.data.cache import FileStatus as FileStatus
 from lipschitz_rnn.data.cache import cache_folder as cache_folder
@@ -16,6 +18,7 @@ from lipschitz_rnn.data.permutations import named_permutation as named_permutati
 from lipschitz_rnn.data.ragged import FrameDataset as FrameDataset
 from lipschitz_rnn.data.sequence import SequenceDataset as SequenceDataset
 from lipschitz_rnn.data.sequence import to_sequences as to_sequences
+from lipschitz_rnn.data.series import SeriesStream as SeriesStream
 from lipschitz_rnn.data.sources import DataUnavailableError as DataUnavailableError
 from lipschitz_rnn.data.split import KINDS as KINDS
 from lipschitz_rnn.data.split import Split as Split

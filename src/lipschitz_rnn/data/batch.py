@@ -29,6 +29,11 @@ class Batch:
         """Number of samples, B."""
         return self.target.shape[0]
 
+    @property
+    def every_step(self) -> bool:
+        """Whether every step has an answer, and not the last one alone."""
+        return self.target.dim() == (3 if self.target.is_floating_point() else 2)
+
     def to(self, device: torch.device) -> "Batch":
         """The same samples on a device; lengths stay on the CPU, where torch wants them."""
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -36,6 +41,32 @@ class Batch:
             if moved[name] is not None:
                 moved[name] = moved[name].to(device)
         return Batch(**moved)
+
+
+class LongBatch(Protocol):
+    """A batch of which stretches of time are read one by one, because all of it is too much."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Steps of each row, ``(B,)``, int64, on the CPU."""
+
+    @property
+    def every_step(self) -> bool:
+        """Whether every step has an answer, and not the last one alone."""
+
+    def whole(self) -> Batch:
+        """All of it."""
+
+    def read(self, first: Tensor, steps: int) -> Batch:
+        """So many steps of each row; what stands behind its end means nothing.
+
+        Args:
+            first: The first one of each row, ``(B,)``, int64.
+            steps: How many.
+
+        Returns:
+            The steps, without lengths; the target is that of the steps, or that of the rows.
+        """
 
 
 class Dataset(Protocol):

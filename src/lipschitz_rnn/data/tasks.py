@@ -11,6 +11,8 @@ import torch
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data.array_dataset import ArrayDataset
+from lipschitz_rnn.data.arrays import load_arrays
 from lipschitz_rnn.data.batch import Dataset
 from lipschitz_rnn.data.image_tasks import load_image_split
 from lipschitz_rnn.data.pendulum import load_pendulum
@@ -18,6 +20,7 @@ from lipschitz_rnn.data.ptb import load_ptb
 from lipschitz_rnn.data.ragged import FrameDataset
 from lipschitz_rnn.data.scifar import load_scifar
 from lipschitz_rnn.data.sequence import SequenceDataset
+from lipschitz_rnn.data.series import SeriesStream
 from lipschitz_rnn.data.shakespeare import load_shakespeare
 from lipschitz_rnn.data.sources import Report
 from lipschitz_rnn.data.speech import load_speech
@@ -33,7 +36,7 @@ class Task:
 
     Attributes:
         load: The function that loads it.
-        timed: Whether its inputs come with times ``dt``.
+        timed: Whether its inputs come with times ``dt``; of arrays, only their files say.
     """
 
     load: Callable[..., Split]
@@ -42,6 +45,7 @@ class Task:
 
 TASKS: Mapping[str, Task] = {
     "adding": Task(load_adding),
+    "arrays": Task(load_arrays),
     "cifar10": Task(partial(load_scifar, "cifar10")),
     "cifar10-jpeg": Task(partial(load_scifar, "cifar10-jpeg")),
     "copying": Task(load_copying),
@@ -87,7 +91,7 @@ def has_times(name: str) -> bool:
         name: One of :data:`TASKS`.
 
     Returns:
-        Whether every part of its split has ``dt``.
+        Whether every part of its split has ``dt``; False for arrays, whose files alone say.
 
     Raises:
         InputError: If there is no such data set; the message gives the nearest one.
@@ -160,6 +164,8 @@ def _first(dataset: Dataset, count: int) -> Dataset:
     """The first samples of a data set, in its order."""
     if not 1 <= count <= len(dataset):
         raise InputError(f"train_size: expected 1 to {len(dataset)}, got {count}.")
+    if isinstance(dataset, ArrayDataset | SeriesStream):
+        return dataset.subset(count)
     if isinstance(dataset, SymbolStream):
         return dataclasses.replace(dataset, symbols=dataset.symbols[: count + 1])
     assert isinstance(dataset, (SequenceDataset, FrameDataset))  # for the type checker: all others

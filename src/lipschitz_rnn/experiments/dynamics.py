@@ -46,14 +46,23 @@ def sample_batch(split: Split, samples: int) -> Batch:
 
     Returns:
         A batch without padding.
+
+    Raises:
+        InputError: If there is padding before the one answer of a sequence.
     """
     index = split.test.plan(samples)[0]
     batch = split.test.batch(index)
     if batch.lengths is None:
         return batch
-    steps = int(batch.lengths.min())  # only data with an answer at every step have lengths
+    steps = int(batch.lengths.min())
+    if not batch.every_step and steps < batch.input.shape[1]:
+        raise InputError(
+            f"{split.name}: expected the first {samples} test samples to be of one length where "
+            f"each has one answer, got {steps} to {batch.input.shape[1]} steps."
+        )
+    target = batch.target[:, :steps] if batch.every_step else batch.target
     dt = None if batch.dt is None else batch.dt[:, :steps]
-    return Batch(batch.input[:, :steps], batch.target[:, :steps], dt=dt)
+    return Batch(batch.input[:, :steps], target, dt=dt)
 
 
 def largest_dt(split: Split) -> float:
@@ -66,7 +75,7 @@ def largest_dt(split: Split) -> float:
         1 where the data come without times.
     """
     times = [getattr(part, "dt", None) for part in (split.train, split.validation, split.test)]
-    return max((float(dt.max()) for dt in times if dt is not None and dt.numel()), default=1.0)
+    return max((float(dt.max()) for dt in times if dt is not None and len(dt)), default=1.0)
 
 
 def run_units(model: nn.Module, batch: Batch) -> list[UnitRun]:

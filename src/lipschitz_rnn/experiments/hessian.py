@@ -92,7 +92,7 @@ def _rows(batch: Batch, index: Tensor) -> Batch:
 
 def _answers(batch: Batch) -> int:
     """How many the loss of a batch is the mean of, as ``score_batch`` counts them."""
-    if batch.lengths is not None:
+    if batch.lengths is not None and batch.every_step:
         return int(batch.lengths.sum())
     return (
         batch.target[..., 0].numel() if batch.target.is_floating_point() else batch.target.numel()

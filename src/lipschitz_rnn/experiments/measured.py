@@ -1,5 +1,6 @@
 """Measurements of runs, kept as files: what was measured once is not measured again."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.analysis.certificate_file import weights_digest
 from lipschitz_rnn.experiments.plain import as_json, restore
 from lipschitz_rnn.experiments.subjects import Subject
+from lipschitz_rnn.training.config import DataConfig, ModelConfig
 from lipschitz_rnn.training.environment import describe_environment
 
 _Result = TypeVar("_Result")
@@ -18,6 +20,9 @@ _Result = TypeVar("_Result")
 
 VERSION = 1
 """Of what measurements mean: raised when the code that makes one changes its numbers."""
+
+_LATER = frozenset({"memory", "path"})
+"""Settings that came after version 1: unset, they must not rename what was measured before."""
 
 
 def measured(
@@ -76,13 +81,19 @@ def measurement_key(what: str, subject: Subject, depends: Mapping[str, Any]) -> 
                 "version": VERSION,
                 "of": what,
                 "weights": weights_digest(subject.trained.model),
-                "config": [config.model, config.data],
+                "config": [_settings(config.model), _settings(config.data)],
                 "data": subject.trained.data,
                 "depends": depends,
             }
         )
     )
     return key
+
+
+def _settings(section: ModelConfig | DataConfig) -> dict[str, Any]:
+    """All settings, set or not; of those that came later only the ones that are set."""
+    table = dataclasses.asdict(section)
+    return {name: x for name, x in table.items() if x is not None or name not in _LATER}
 
 
 def _short(key: dict[str, Any]) -> str:

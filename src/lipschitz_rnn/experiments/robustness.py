@@ -223,7 +223,7 @@ def _measure(
         report=lambda name: tell(f"{subject.name}: {name}"),
     )
     of = describe_samples(split.test, len(batch), "test", split)
-    if isinstance(split.test, FrameDataset):
+    if isinstance(split.test, FrameDataset) or getattr(split.test, "lengths", None) is not None:
         of += f", cut to {batch.input.shape[1]} steps"
     found = RunRobustness(str(subject.path), of, count_parameters(model), curves)
     if not settings.beside:

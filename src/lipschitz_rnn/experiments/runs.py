@@ -1,17 +1,15 @@
-"""Named runs from beginning to end: train, resume, and load what was trained."""
+"""Named runs from beginning to end: train, resume, load what was trained, and test it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.data import Split, encode_samples
-from lipschitz_rnn.data.image_tasks import IMAGE_TASKS
+from lipschitz_rnn.data import Split
+from lipschitz_rnn.data.tasks import TASKS, has_times
 from lipschitz_rnn.experiments.registry import build_data, build_model
 from lipschitz_rnn.experiments.spectra import measure_spectra, record_spectra
 from lipschitz_rnn.training import (
@@ -25,6 +23,7 @@ from lipschitz_rnn.training import (
     resume,
 )
 from lipschitz_rnn.training.device import require_device
+from lipschitz_rnn.training.distributed import from_first, together
 from lipschitz_rnn.training.state import (
     describe_data,
     load_model_tensors,
@@ -58,10 +57,8 @@ def train_run(
         The summary, with the spectra of the initial and of the last weights; those after every
         epoch are in the record.
     """
-    RunFolder(run_dir).require_new()
-    require_device(config.training.device)
-    split = build_data(config, data_dir, report)
-    model = _model_for(config, split)
+    from_first(RunFolder(run_dir).require_new)
+    split, model = together(lambda: _prepare(config, data_dir, report))
     return fit(config, split, model, run_dir, hooks=hooks, **_MEASURES)
 
 
@@ -84,17 +81,22 @@ def resume_run(
         The summary.
     """
     folder = RunFolder(run_dir)
-    config = folder.read_config()
-    if folder.is_finished:
-        return folder.read_summary()
-    split = build_data(config, data_dir, report)
-    model = _model_for(config, split)
+    config = from_first(folder.read_config)
+    summary = from_first(lambda: folder.read_summary() if folder.is_finished else None)
+    if summary is not None:
+        return summary
+    split, model = together(lambda: _prepare(config, data_dir, report))
     return resume(run_dir, split, model, hooks=hooks, **_MEASURES)
 
 
-def _model_for(config: RunConfig, split: Split) -> nn.Module:
+def _prepare(
+    config: RunConfig, data_dir: Path | None, report: Report | None
+) -> tuple[Split, nn.Module]:
+    """The samples and the untrained model, if there is a device for them."""
+    require_device(config.training.device)
+    split = build_data(config, data_dir, report)
     size = split.train.input_size
-    return build_model(config, size, split.output_size, split.kind, timed=split.timed)
+    return split, build_model(config, size, split.output_size, split.kind, timed=split.timed)
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,13 @@ class TrainedRun:
         config: Its configuration.
         model: In evaluation mode.
         data: Digest, sizes and kind of the samples it was trained on.
+        timed: Whether they came with times.
     """
 
     config: RunConfig
     model: nn.Module
     data: dict[str, Any]
+    timed: bool = False
 
 
 def load_trained(run_dir: Path, weights: str = "best") -> TrainedRun:
@@ -134,9 +138,11 @@ def load_trained(run_dir: Path, weights: str = "best") -> TrainedRun:
     if not path.exists():
         raise InputError(f"{path}: expected the weights of a run, got none so far.")
     tensors, data = load_weights(path, weights, config)
+    name = config.data.name
+    timed = data.pop("timed", name in TASKS and has_times(name))  # earlier releases kept less
     model = build_model(config, data["input_size"], data["output_size"], data["kind"])
     load_model_tensors(path, model, tensors)
-    return TrainedRun(config, model.eval(), data)
+    return TrainedRun(config, model.eval(), data, timed)
 
 
 def evaluate_run(
@@ -160,37 +166,11 @@ def evaluate_run(
     trained = load_trained(run_dir, weights)
     split = build_data(trained.config, data_dir, report)
     require_same_data(run_dir, trained.data, describe_data(split))
-    batch_size = trained.config.training.eval_batch_size
-    return evaluate(trained.model, split.test, batch_size, kind=split.kind)
-
-
-def predict_run(run_dir: Path, samples: np.ndarray, weights: str = "best") -> Tensor:
-    """Classify samples with a trained model.
-
-    Args:
-        run_dir: Folder of the run.
-        samples: As :func:`lipschitz_rnn.data.encode_samples` takes them.
-        weights: ``"best"`` on the validation samples, or ``"last"``.
-
-    Returns:
-        Probabilities of the classes, shape (n, C).
-
-    Raises:
-        InputError: If the model is not one of images.
-    """
-    trained = load_trained(run_dir, weights)
-    data = trained.config.data
-    if data.name not in IMAGE_TASKS:
-        raise InputError(
-            f"predict: expected a model of {' or '.join(IMAGE_TASKS)}, got one of {data.name}."
-        )
-    input = encode_samples(
-        samples,
-        name=data.name,
-        steps=data.steps or 1,
-        permutation=data.permutation,
-        pipeline=data.pipeline or "task",
-    )  # (n, T, P)
-    with torch.no_grad():
-        batches = torch.split(input, trained.config.training.eval_batch_size)
-        return torch.cat([trained.model(batch).softmax(-1) for batch in batches])
+    settings = trained.config.training
+    return evaluate(
+        trained.model,
+        split.test,
+        settings.eval_batch_size,
+        kind=split.kind,
+        truncate_steps=settings.truncate_steps,
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.data import Split, SymbolStream
+from lipschitz_rnn.data import SeriesStream, Split, SymbolStream
 from lipschitz_rnn.data.batch import Dataset
 from lipschitz_rnn.experiments.registry import build_data
 from lipschitz_rnn.experiments.robust import describe_training
@@ -126,6 +126,8 @@ def describe_samples(part: Dataset, count: int, which: str, split: Split) -> str
     """
     if isinstance(part, SymbolStream):
         return f"{count:,} rows of {part.steps} symbols of the {which} text of {split.name}"
+    if isinstance(part, SeriesStream):
+        return f"{count:,} rows of {part.steps} steps of the {which} series of {split.name}"
     return f"the first {count:,} {which} samples of {split.name}"
 
 

@@ -97,7 +97,8 @@ class SequenceRegressor(nn.Module):
         dt: float | Tensor | PackedSequence | None = None,
         mask: Tensor | PackedSequence | None = None,
         lengths: Tensor | None = None,
-    ) -> Tensor | PackedSequence:
+        need_state: bool = False,
+    ) -> Tensor | PackedSequence | tuple[Tensor | PackedSequence, State]:
         """Answer a batch of sequences.
 
         Args:
@@ -107,9 +108,12 @@ class SequenceRegressor(nn.Module):
             mask: Which inputs were observed; the others are filled before the encoder sees them, as
                 ``rnn.missing`` says, or held for an ``rnn`` without that attribute.
             lengths: Valid steps of each sequence of a padded batch, at least 1.
+            need_state: Whether the state after each sequence's last valid step is wanted too, to go
+                on from in the next call.
 
         Returns:
-            The answers. With ``every_step`` and ``lengths`` those of padded steps are zero.
+            The answers, a tensor or packed like the input; with ``need_state`` a pair of them and
+            the state. With ``every_step`` and ``lengths`` the answers of padded steps are zero.
 
         Raises:
             TypeError: If ``lengths`` are not integers.
@@ -124,16 +128,18 @@ class SequenceRegressor(nn.Module):
         if not self.every_step and isinstance(self.rnn, RecurrentLayer):
             options["need_output"] = False
         output, h_n = self.rnn(encoded, hx, **options)
+        answers: Tensor | PackedSequence
         if not self.every_step:
-            return self._answer(self._last(h_n))
-        if not isinstance(output, PackedSequence):
-            return self._answer(output)
-        answers = output._replace(data=self._answer(output.data))
-        if lengths is None:
-            return answers
-        first = bool(self.rnn.batch_first)
-        steps = input.shape[1 if first else 0]  # type: ignore[union-attr]
-        return pad_packed_sequence(answers, batch_first=first, total_length=steps)[0]
+            answers = self._answer(self._last(h_n))
+        elif isinstance(output, PackedSequence):
+            answers = output._replace(data=self._answer(output.data))
+        else:
+            answers = self._answer(output)
+        if isinstance(answers, PackedSequence) and lengths is not None:
+            first = bool(self.rnn.batch_first)
+            steps = input.shape[1 if first else 0]  # type: ignore[union-attr]
+            answers = pad_packed_sequence(answers, batch_first=first, total_length=steps)[0]
+        return (answers, h_n) if need_state else answers
 
     def _fill(
         self, input: Tensor | PackedSequence, mask: Tensor | PackedSequence

@@ -19,6 +19,7 @@ from lipschitz_rnn.training.events import UpdateDone as UpdateDone
 from lipschitz_rnn.training.folder import RunFolder as RunFolder
 from lipschitz_rnn.training.record import RunRecord as RunRecord
 from lipschitz_rnn.training.record import WeightsResult as WeightsResult
-from lipschitz_rnn.training.run import count_parameters as count_parameters
 from lipschitz_rnn.training.run import fit as fit
 from lipschitz_rnn.training.run import resume as resume
+from lipschitz_rnn.training.run_end import count_parameters as count_parameters
+from lipschitz_rnn.training.tensorboard import TensorBoard as TensorBoard

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lipschitz_rnn.training.distributed import from_first
 from lipschitz_rnn.training.evaluate import EvaluationResult
 from lipschitz_rnn.training.events import EpochDone
 from lipschitz_rnn.training.folder import RunFolder
@@ -65,9 +66,13 @@ def finish_epoch(
     if event.is_best:
         progress.best = progress.last
         state.save_weights(folder.best)
-    with torch.no_grad():
-        spectra = watch(state.model, event.epoch, state.config.training.epochs) if watch else {}
-    record.append(_epoch_line(event, progress.gradient_norm, test, spectra))
+
+    def append() -> None:
+        with torch.no_grad():
+            spectra = watch(state.model, event.epoch, state.config.training.epochs) if watch else {}
+        record.append(_epoch_line(event, progress.gradient_norm, test, spectra))
+
+    from_first(append)
     progress.record_length, progress.record_digest = record.length, record.digest
     progress.train_seconds += progress.epoch_seconds
     progress.epoch, progress.update, progress.epoch_seconds = event.epoch, 0, 0.0

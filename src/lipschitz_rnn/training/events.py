@@ -20,6 +20,7 @@ class RunStarted:
         train_count: Training samples; symbols of a text.
         parameters: Numbers that are learned.
         metric: Name of the figure that chooses the best weights.
+        workers: Processes that share every batch.
     """
 
     name: str
@@ -30,6 +31,7 @@ class RunStarted:
     train_count: int
     parameters: int
     metric: str = "accuracy"
+    workers: int = 1
 
 
 @dataclass(frozen=True)

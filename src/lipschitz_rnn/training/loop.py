@@ -1,22 +1,18 @@
-"""The training loop: forward, backward, update; validate and save after every epoch."""
+"""The training loop: one update after the other; validate and save after every epoch."""
 
-import math
 import time
 from collections.abc import Callable
-from typing import Any
-
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from lipschitz_rnn.data import Dataset, Split
-from lipschitz_rnn.nn import contraction_penalty
+from lipschitz_rnn.training.distributed import first_says
 from lipschitz_rnn.training.epoch_end import Watch, finish_epoch
-from lipschitz_rnn.training.evaluate import evaluate
+from lipschitz_rnn.training.evaluate import judge
 from lipschitz_rnn.training.events import Hook, StopTraining, UpdateDone
 from lipschitz_rnn.training.folder import RunFolder
-from lipschitz_rnn.training.objective import score_batch
 from lipschitz_rnn.training.record import RecordFile
 from lipschitz_rnn.training.seeds import epoch_order
 from lipschitz_rnn.training.state import RunState
+from lipschitz_rnn.training.update import update
 
 
 def train(
@@ -38,13 +34,12 @@ def train(
         watch: What to record about the weights after every epoch.
     """
     settings = state.config.training
-    size = settings.eval_batch_size
     while state.progress.epoch < settings.epochs:
         _train_epoch(state, split.train, lambda: state.save(folder.last), emit)
-        result = evaluate(state.model, split.validation, size, kind=split.kind)
+        result = judge(settings, state.model, split.validation, split.kind)
         test = None
         if settings.test_every_epoch:
-            test = evaluate(state.model, split.test, size, kind=split.kind)
+            test = judge(settings, state.model, split.test, split.kind)
         emit(finish_epoch(state, result, folder, record, test, watch))
 
 
@@ -61,10 +56,10 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
         state.carried = None
     state.model.train()
     saved = time.perf_counter()
-    for update in range(progress.update, len(batches)):
+    for number in range(progress.update, len(batches)):
         started = time.perf_counter()
-        _update(state, dataset, batches[update])
-        progress.update = update + 1
+        update(state, dataset, batches[number])
+        progress.update = number + 1
         progress.epoch_seconds += time.perf_counter() - started
         try:
             emit(_update_event(state))
@@ -72,48 +67,11 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
             state.require_finite()
             save()
             raise
-        due = time.perf_counter() - saved >= settings.checkpoint_seconds
-        if due and update + 1 < len(batches):
+        due = first_says(time.perf_counter() - saved >= settings.checkpoint_seconds)
+        if due and number + 1 < len(batches):
             state.require_finite()
             save()
             saved = time.perf_counter()
-
-
-def _update(state: RunState, dataset: Dataset, index: Any) -> None:
-    """One update; raises before the weights change if loss or gradient is not finite."""
-    batch = dataset.batch(index, state.progress.epoch + 1).to(state.device)
-    settings = state.config.training
-    score = score_batch(state.model, batch, state.carried, radius=settings.certified_radius)
-    value = score.loss.item()
-    _require_finite(state, "loss", value, value)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss = score.loss
-    if settings.contraction_penalty > 0:
-        excess = contraction_penalty(state.model, settings.contraction_rate).to(loss.dtype)
-        loss = loss + settings.contraction_penalty * excess
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = [p for p in state.model.parameters() if p.grad is not None]
-    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-    _require_finite(state, "gradient norm", norm.item(), value)
-    if settings.clip_norm > 0:
-        clip_grads_with_norm_(parameters, settings.clip_norm, norm)
-    state.optimizer.step()
-    state.carried = score.state
-    state.progress.gradient_norm = norm.item()
-    samples = score.count if dataset.carries_state else len(batch)
-    state.progress.totals.add(value, score.count, samples, score.correct)
-
-
-def _require_finite(state: RunState, name: str, value: float, loss: float) -> None:
-    if not math.isfinite(value):
-        progress = state.progress
-        norm = progress.gradient_norm
-        raise FloatingPointError(
-            f"epoch {progress.epoch + 1}, update {progress.update + 1}: expected a finite {name}, "
-            f"got {value} (loss {loss:g}); last finite gradient norm: "
-            f"{'none yet' if norm is None else f'{norm:g}'}. "
-            "Lower training.lr or model.step_size, or set training.clip_norm."
-        )
 
 
 def _update_event(state: RunState) -> UpdateDone:

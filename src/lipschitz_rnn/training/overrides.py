@@ -56,12 +56,12 @@ def apply_override(root: type, table: dict[str, Any], override: str) -> None:
 
 
 def _parse_value(where: str, text: str) -> Any:
-    """Read a TOML value, or a bare word as a string."""
+    """Read a TOML value, or a bare word or path as a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
         parsed = {"value": text}
-        if not re.fullmatch(r"[A-Za-z_][\w./+-]*", text):
+        if not re.fullmatch(r"(?:[A-Za-z_]|~?/|\.{1,2}/)[\w./+-]*", text):
             raise InputError(f"{where}: expected a TOML value or a bare word.") from None
     if set(parsed) != {"value"}:
         raise InputError(f"{where}: expected one TOML value.")

@@ -107,16 +107,25 @@ class RecordFile:
     """A file of JSON lines that grows, and can be cut back to where a checkpoint left it.
 
     Args:
-        path: The file; made if absent.
-        length: Bytes to keep; what lies beyond was written after the checkpoint that says so.
-        digest: SHA-256 of those bytes; not looked at if there are none.
-
-    Raises:
-        InputError: If the file is shorter than that, or another one; it is then left alone.
+        path: The file; nothing is written yet.
     """
 
-    def __init__(self, path: Path, length: int, digest: str = "") -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
+        self._hash = hashlib.sha256()
+        self.length = 0
+
+    def cut_back(self, length: int, digest: str) -> None:
+        """Begin, or go on behind what is there; the file is made if absent.
+
+        Args:
+            length: Bytes to keep; what lies beyond was written after the checkpoint that says so.
+            digest: SHA-256 of those bytes; not looked at if there are none.
+
+        Raises:
+            InputError: If the file is shorter than that, or another one; it is then left alone.
+        """
+        path = self._path
         path.touch()
         size = path.stat().st_size
         if size < length:

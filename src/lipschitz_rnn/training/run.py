@@ -1,9 +1,8 @@
 """A run from its first update to its summary, and from where it was killed to the same summary."""
 
-import dataclasses
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,23 +11,17 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.device import forked, use_threads
-from lipschitz_rnn.training.environment import describe_backend, describe_environment
+from lipschitz_rnn.training.distributed import from_first, together, worker_count, worker_number
+from lipschitz_rnn.training.environment import describe_environment
 from lipschitz_rnn.training.epoch_end import Watch
-from lipschitz_rnn.training.evaluate import evaluate
 from lipschitz_rnn.training.events import Event, Hook, RunDone, RunStarted
 from lipschitz_rnn.training.folder import RunFolder
 from lipschitz_rnn.training.loop import train
-from lipschitz_rnn.training.record import RecordFile, RunRecord, WeightsResult
-from lipschitz_rnn.training.schema import to_table
-from lipschitz_rnn.training.seeds import derive_seed
-from lipschitz_rnn.training.state import (
-    RunState,
-    load_model_tensors,
-    load_weights,
-    require_model_tensors,
-)
-
-Measure = Callable[[nn.Module], dict[str, Any]]
+from lipschitz_rnn.training.record import RecordFile, RunRecord
+from lipschitz_rnn.training.run_end import Measure, count_parameters, finish_run, measured
+from lipschitz_rnn.training.seeds import dropout_seed
+from lipschitz_rnn.training.shares import make_scoring
+from lipschitz_rnn.training.state import RunState, load_weights, require_model_tensors
 
 
 def fit(
@@ -46,12 +39,17 @@ def fit(
     A run killed at any instant can be resumed, and equals the uninterrupted one bit for bit.
     Afterwards the caller's random state and number of threads are as they were.
 
+    Inside a process group of ``torch.distributed`` every worker calls this alike and does its share
+    of every batch, see Note [One run, several workers] in training/distributed.py; the first one
+    alone writes, measures and calls hooks, and all return the summary.
+
     Args:
         config: The configuration.
         split: The samples.
         model: With its initial weights; it ends with those after the last epoch.
         run_dir: Folder for the run; made, or empty.
-        hooks: Called with every event, in order.
+        hooks: Called with every event, in order. They look on: a change to the model would not
+            reach other workers.
         measure: What to record about the initial and the last weights, such as spectra; JSON can
             hold it.
         watch: What to record after every epoch, given the model, the epoch and their number; JSON
@@ -67,9 +65,9 @@ def fit(
             before stay.
     """
     folder = RunFolder(run_dir)
-    state = RunState(config, model, split)
-    with folder.locked():
-        folder.create(config)
+    state = _make_state(config, model, split)
+    with _locked(folder):
+        from_first(lambda: folder.create(config))
         return _begin(state, split, folder, tuple(hooks), measure, watch)
 
 
@@ -100,19 +98,49 @@ def resume(
         FloatingPointError: As for :func:`fit`.
     """
     folder = RunFolder(run_dir)
-    config = folder.read_config()
-    with folder.locked():
-        if folder.is_finished:
-            return folder.read_summary()
-        state = RunState(config, model, split)
-        if not folder.last.exists():
-            if folder.best.exists() or (folder.record.exists() and folder.record.stat().st_size):
-                raise InputError(f"{folder.last}: expected the checkpoint to go on from, got none.")
+    config = from_first(folder.read_config)
+    with _locked(folder):
+        summary = from_first(lambda: folder.read_summary() if folder.is_finished else None)
+        if summary is not None:
+            return summary
+        state = _make_state(config, model, split)
+        if from_first(lambda: _is_untouched(folder)):
             return _begin(state, split, folder, tuple(hooks), measure, watch)
         with torch.random.fork_rng(devices=forked(state.device)):
             state.restore(folder.last)
-            _require_best(state, folder)
+            from_first(lambda: _require_best(state, folder))
             return _go_on(state, split, folder, tuple(hooks), measure, watch)
+
+
+def _make_state(config: RunConfig, model: nn.Module, split: Split) -> RunState:
+    digest = from_first(lambda: split.digest)
+
+    def make() -> RunState:
+        if split.digest != digest:
+            raise InputError(
+                f"{split.name}: expected the samples of the first worker (digest {digest[:12]}), "
+                f"got others (digest {split.digest[:12]}). Give every machine the same data."
+            )
+        return RunState(config, model, split)
+
+    return together(make)
+
+
+@contextlib.contextmanager
+def _locked(folder: RunFolder) -> Iterator[None]:
+    """Have the first worker keep all others out of the folder."""
+    with contextlib.ExitStack() as stack:
+        from_first(lambda: stack.enter_context(folder.locked()))
+        yield
+
+
+def _is_untouched(folder: RunFolder) -> bool:
+    """Whether the run was killed before its first checkpoint; raises if one was lost."""
+    if folder.last.exists():
+        return False
+    if folder.best.exists() or (folder.record.exists() and folder.record.stat().st_size):
+        raise InputError(f"{folder.last}: expected the checkpoint to go on from, got none.")
+    return True
 
 
 def _require_best(state: RunState, folder: RunFolder) -> None:
@@ -134,13 +162,19 @@ def _begin(
     watch: Watch | None,
 ) -> RunRecord:
     progress = state.progress
-    progress.threads = state.config.training.threads or torch.get_num_threads()
+    _count_hands(state)
     with torch.random.fork_rng(devices=forked(state.device)):
-        torch.manual_seed(derive_seed("dropout", state.config.seed.dropout))
+        torch.manual_seed(dropout_seed(state.config.seed.dropout, worker_number()))
         with use_threads(progress.threads):
-            progress.before = _measured(state.model, measure)
+            progress.before = measured(state.model, measure)
         state.save(folder.last)
         return _go_on(state, split, folder, hooks, measure, watch)
+
+
+def _count_hands(state: RunState) -> None:
+    """Note the number of workers, and of threads for each: both change the order of sums."""
+    threads = state.config.training.threads or torch.get_num_threads()
+    state.progress.workers, state.progress.threads = worker_count(), from_first(lambda: threads)
 
 
 def _go_on(
@@ -151,17 +185,25 @@ def _go_on(
     measure: Measure | None,
     watch: Watch | None,
 ) -> RunRecord:
-    def emit(event: Event) -> None:
+    def call_hooks(event: Event) -> None:
         for hook in hooks:
             hook(event)
 
-    record = RecordFile(folder.record, state.progress.record_length, state.progress.record_digest)
-    with use_threads(state.progress.threads):
-        begun = {"epoch": state.progress.epoch, "update": state.progress.update}
-        state.progress.sessions.append(begun | describe_environment())
+    def emit(event: Event) -> None:
+        from_first(lambda: call_hooks(event))
+
+    progress, settings = state.progress, state.config.training
+    record = RecordFile(folder.record)
+    from_first(lambda: record.cut_back(progress.record_length, progress.record_digest))
+    if progress.workers != worker_count():
+        _count_hands(state)
+    with use_threads(progress.threads):
+        state.score = make_scoring(state.model, split.train, settings)
+        begun = {"epoch": progress.epoch, "update": progress.update, "workers": progress.workers}
+        progress.sessions.append(begun | describe_environment())
         emit(_started(state, split, folder))
         train(state, split, folder, record, emit, watch)
-        summary = _finish(state, split, folder, record, measure)
+        summary = finish_run(state, split, folder, record, measure)
         emit(RunDone(summary))
     return summary
 
@@ -178,100 +220,5 @@ def _started(state: RunState, split: Split, folder: RunFolder) -> RunStarted:
         train_count=len(split.train),
         parameters=count_parameters(state.model),
         metric=state.metric.name,
+        workers=progress.workers,
     )
-
-
-def _finish(
-    state: RunState,
-    split: Split,
-    folder: RunFolder,
-    record: RecordFile,
-    measure: Measure | None,
-) -> RunRecord:
-    """Look at the test samples, for the first time, and write the summary."""
-    after = _measured(state.model, measure)
-    last, best = _test(state, split, folder)
-    for name, result in (("last", last), ("best", best)):
-        record.append({"event": "test", "weights": name, **dataclasses.asdict(result)})
-    state.save(folder.last)  # brings the wall time up to date; the position is the end already
-    progress, config = state.progress, state.config
-    backend = describe_backend(config.model, _width(state, split), config.training.device).name
-    samples = config.training.epochs * len(split.train)
-    summary = RunRecord(
-        name=config.name,
-        config=to_table(config),
-        environment=_environment(state) | {"backend": backend},
-        data=_describe_split(split),
-        parameters=count_parameters(state.model),
-        time={
-            "wall_seconds": progress.wall_seconds,
-            "train_seconds": progress.train_seconds,
-            "samples_per_second": samples / progress.train_seconds,
-            "sessions": progress.sessions,
-        },
-        metric=state.metric.name,
-        last=last,
-        best=best,
-        before=progress.before,
-        after=after,
-    )
-    summary.write(folder.summary)
-    return summary
-
-
-def _environment(state: RunState) -> dict[str, Any]:
-    """Where the session that ends the run has run."""
-    session = state.progress.sessions[-1]
-    return {key: value for key, value in session.items() if key not in {"epoch", "update"}}
-
-
-def _width(state: RunState, split: Split) -> int:
-    """P of the recurrent layer, which reads embeddings of a text."""
-    model = state.config.model
-    is_text = split.train.carries_state
-    return (model.embedding_size or model.hidden_size) if is_text else split.train.input_size
-
-
-def _describe_split(split: Split) -> dict[str, Any]:
-    return {
-        "name": split.name,
-        "kind": split.kind,
-        "source": split.source,
-        "digest": split.digest,
-        **{part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-        "trivial": dict(split.trivial),
-        "notes": dict(split.notes),
-    }
-
-
-def _measured(model: nn.Module, measure: Measure | None) -> dict[str, Any]:
-    with torch.no_grad():
-        return measure(model) if measure else {}
-
-
-def _test(state: RunState, split: Split, folder: RunFolder) -> tuple[WeightsResult, WeightsResult]:
-    """Test the last weights, then the best; the model keeps the last."""
-    progress, model = state.progress, state.model
-    batch_size = state.config.training.eval_batch_size
-    test = evaluate(model, split.test, batch_size, kind=split.kind).for_record()
-    last = WeightsResult(**(progress.last or {}), test=test)
-    if progress.best == progress.last:
-        return last, last
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    tensors, _ = load_weights(folder.best, "best", state.config)
-    load_model_tensors(folder.best, model, tensors)
-    test = evaluate(model, split.test, batch_size, kind=split.kind).for_record()
-    model.load_state_dict(weights)
-    return last, WeightsResult(**(progress.best or {}), test=test)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Numbers in a model that are learned.
-
-    Args:
-        model: The model.
-
-    Returns:
-        Their count.
-    """
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -32,3 +32,17 @@ def epoch_order(seed: int, epoch: int, count: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(count, generator=generator)
+
+
+def dropout_seed(seed: int, worker: int, *position: int) -> int:
+    """Where the random numbers of a worker begin: each has a stream of its own.
+
+    Args:
+        seed: The dropout seed.
+        worker: Its number; the first has the stream of a process alone.
+        position: Epochs and updates done, for one that joins later.
+
+    Returns:
+        A seed.
+    """
+    return derive_seed("dropout", seed, *((worker, *position) if worker else ()))

@@ -5,10 +5,10 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.errors import InputError
@@ -21,8 +21,9 @@ from lipschitz_rnn.training.device import (
     require_device,
     restore_random_states,
 )
+from lipschitz_rnn.training.distributed import from_first, together, worker_number
 from lipschitz_rnn.training.metrics import METRICS, Totals
-from lipschitz_rnn.training.objective import require_objective
+from lipschitz_rnn.training.objective import require_objective, score_batch
 from lipschitz_rnn.training.optimizer import (
     load_optimizer_tensors,
     make_optimizer,
@@ -30,6 +31,8 @@ from lipschitz_rnn.training.optimizer import (
     undecayed,
 )
 from lipschitz_rnn.training.schema import from_table, to_table
+from lipschitz_rnn.training.seeds import dropout_seed
+from lipschitz_rnn.training.shares import Scoring, carried_state, carried_tensors
 from lipschitz_rnn.training.upgrade import upgrade_data, upgrade_totals
 
 
@@ -53,7 +56,8 @@ class Progress:
         record_digest: SHA-256 of those bytes.
         last: Epoch and validation result after the last finished epoch.
         best: The same for the best validation figure so far.
-        threads: Threads the run computes with, from beginning to end.
+        threads: Threads of each worker, for as long as there are so many workers.
+        workers: Processes that shared the work.
         before: Measurements on the initial weights.
         lr_factor: What epochs without progress have made of the learning rate.
         sessions: Where each session ran, and which epoch and update it began at.
@@ -71,6 +75,7 @@ class Progress:
     last: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     threads: int = 1
+    workers: int = 1
     before: dict[str, Any] = field(default_factory=dict)
     lr_factor: float = 1.0
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -100,6 +105,7 @@ class RunState:
         )
         self.progress = Progress()
         self.metric = METRICS[split.kind]
+        self.score: Scoring = partial(score_batch, model)  # of one worker; `run` has it shared
         self.carried: State | None = None  # where the last batch of a text ended
         self._clock = time.perf_counter()
 
@@ -120,9 +126,9 @@ class RunState:
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         state = optimizer_tensors(self.optimizer)
         tensors |= {f"optimizer/{name}": value for name, value in state.items()}
-        tensors |= random_states(self.device)
-        tensors |= _state_tensors(self.carried)
-        save_checkpoint(path, tensors, self._meta("last", dataclasses.asdict(self.progress)))
+        tensors |= random_states(self.device) | carried_tensors(self.carried)
+        meta = self._meta("last", dataclasses.asdict(self.progress))
+        from_first(lambda: save_checkpoint(path, tensors, meta))
 
     def require_finite(self, loss: float = 0.0) -> None:
         """Refuse to save a model that has diverged: the checkpoint of before is worth more.
@@ -150,7 +156,8 @@ class RunState:
             path: The file.
         """
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        save_checkpoint(path, tensors, self._meta("best", self.progress.best or {}))
+        meta = self._meta("best", self.progress.best or {})
+        from_first(lambda: save_checkpoint(path, tensors, meta))
 
     def restore(self, path: Path) -> None:
         """Put everything back as it was when :meth:`save` wrote it.
@@ -161,17 +168,22 @@ class RunState:
         Raises:
             InputError: If the file is damaged, or of another configuration, kind or data.
         """
-        tensors, meta = load_checkpoint(path)
+        tensors, meta = from_first(lambda: load_checkpoint(path))
+        together(lambda: self._restore(path, tensors, meta))
+        self._clock = time.perf_counter()
+
+    def _restore(self, path: Path, tensors: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
         _require_own(path, meta, "last", self.config)
         require_same_data(path, upgrade_data(meta["data"]), self.data)
         load_model_tensors(path, self.model, tensors)
         load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
-        restore_random_states(self.device, tensors)
-        self.carried = _read_state(tensors, self.device)
         values = meta["content"]
         totals = Totals(**upgrade_totals(values.pop("totals")))
         self.progress = Progress(totals=totals, **values)
-        self._clock = time.perf_counter()
+        position = (self.progress.epoch, self.progress.update)
+        seed = dropout_seed(self.config.seed.dropout, worker_number(), *position)
+        restore_random_states(self.device, tensors, seed)
+        self.carried = carried_state(tensors, self.device)
 
     def _meta(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         table = to_table(self.config)
@@ -185,13 +197,14 @@ def describe_data(split: Split) -> dict[str, Any]:
         split: The samples.
 
     Returns:
-        Their digest, input and output size, and kind.
+        Their digest, input and output size, kind, and whether they come with times.
     """
     return {
         "digest": split.digest,
         "input_size": split.train.input_size,
         "output_size": split.output_size,
         "kind": split.kind,
+        "timed": split.timed,
     }
 
 
@@ -228,7 +241,7 @@ def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]
     Raises:
         OtherDataError: If they differ.
     """
-    if trained != given:
+    if given | trained != given:  # an earlier release kept less
         raise OtherDataError(
             f"{path}: expected the samples the run began with (digest {trained['digest'][:12]}), "
             f"got others (digest {given['digest'][:12]})."
@@ -272,20 +285,6 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _state_tensors(state: State | None) -> dict[str, Tensor]:
-    parts = () if state is None else (state,) if isinstance(state, Tensor) else state
-    kind = "tensor" if isinstance(state, Tensor) else "tuple"
-    return {f"carried/{kind}/{number}": part for number, part in enumerate(parts)}
-
-
-def _read_state(tensors: Mapping[str, Tensor], device: torch.device) -> State | None:
-    single = _under("carried/tensor/", tensors)
-    several = _under("carried/tuple/", tensors)
-    if single:
-        return single["0"].to(device)
-    return tuple(several[str(k)].to(device) for k in range(len(several))) or None
 
 
 def _require_own(path: Path, meta: dict[str, Any], kind: str, config: RunConfig) -> None:

@@ -57,7 +57,7 @@ def test_options_are_those_that_it_takes(name):
     """Every option can be given, at its default, and is the default."""
     options = unit_options(name)
     layer_wide = {"input_size", "hidden_size", "num_layers", "batch_first", "dropout"}
-    layer_wide |= {"bidirectional", "missing", "memory", "device", "dtype"}
+    layer_wide |= {"bidirectional", "missing", "device", "dtype"}
     assert not options.keys() & layer_wide
     assert inspect.Parameter.empty not in options.values()
     plain, explicit = make_layer(name, 3, 5), make_layer(name, 3, 5, **options)
@@ -126,7 +126,7 @@ BAD = [
     ),
     (("lstm",), {"proj_size": 2}, r"expected options of 'lstm', any of bias, got 'proj_size'\.$"),
     (("lipschitz-gated",), {"gated": False}, "got 'gated'"),
-    (("lipschitz",), {"memory": "recompute"}, "got 'memory'"),
+    (("lipschitz",), {"missing": "zero"}, "got 'missing'"),
     (("lem", 3, 5, 0), {}, "expected `num_layers` >= 1, got 0"),
 ]
 

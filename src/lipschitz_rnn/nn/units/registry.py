@@ -25,7 +25,7 @@ from lipschitz_rnn.nn.units.torch_layers import TORCH_LAYERS, TORCH_OPTIONS
 from lipschitz_rnn.nn.unroll import takes_dt
 
 _OF_THE_LAYER = {"input_size", "hidden_size", "num_layers", "batch_first", "dropout"}
-_OF_THE_LAYER |= {"bidirectional", "missing", "memory", "device", "dtype"}
+_OF_THE_LAYER |= {"bidirectional", "missing", "device", "dtype"}
 _GATED = MappingProxyType({"gated": True})
 
 
