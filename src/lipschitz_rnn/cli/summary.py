@@ -33,10 +33,13 @@ def print_summary(record: RunRecord) -> None:
     )
     table.add_row("time", f"{record.time['wall_seconds']:,.1f} s")
     environment = record.environment
+    count = environment.get("workers", 1)
+    workers = f" for each of {count} workers" if count > 1 else ""
     table.add_row(
         "run on",
         f"{environment['backend']}, {environment.get('kernel') or environment['instruction_set']}, "
-        f"{environment['processor']}, {environment['threads']} of {environment['cores']} cores",
+        f"{environment['processor']}, {environment['threads']} of {environment['cores']} cores"
+        f"{workers}",
     )
     console = make_console()
     console.print(table)
