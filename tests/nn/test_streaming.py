@@ -36,6 +36,12 @@ def assert_fast_step_is_right(layer, input, state=None, dt=None, steps=1):
         assert_matches("step", x, z, steps=steps)
 
 
+def each_its_own(shape):
+    """Times of each sample, in both precisions; the first one stands still."""
+    times = torch.linspace(0, 2, shape[0], dtype=torch.float64)
+    return [times, times.float()] if len(shape) == 2 else []
+
+
 OPTIONS = [
     {},
     {"method": "midpoint"},
@@ -54,7 +60,7 @@ def test_equals_the_general_way(options, shape, dtype):
     input = torch.randn(shape, dtype=dtype)
     state = torch.randn(layer.num_layers, *shape[:-1], 20, dtype=dtype)
     for h in (None, state):
-        for dt in (None, 0.5, 0, torch.tensor(2.0)):
+        for dt in (None, 0.5, 0, torch.tensor(2.0), *each_its_own(shape)):
             assert_fast_step_is_right(layer, input, h, dt)
 
 
@@ -146,8 +152,10 @@ def test_whatever_needs_more_goes_the_general_way(monkeypatch):
     x = torch.ones(1, 2)
     assert layer._fast_step(x, None, None) is None  # a gradient may be wanted
     with torch.no_grad():
-        for input, dt in ((x.double(), None), (x, torch.ones(1)), (x[:, :1], None), (x, -1.0)):
+        for input, dt in ((x.double(), None), (x[:, :1], None), (x, -1.0)):
             assert layer._fast_step(input, None, dt) is None
+        for dt in (torch.ones(2), torch.ones(1, 1), -torch.ones(1), torch.ones(1).long()):
+            assert layer._fast_step(x, None, dt) is None
         for state in (torch.ones(1, 5), torch.ones(1, 1, 4), torch.ones(1, 1, 5).double()):
             assert layer._fast_step(x, state, None) is None
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lipschitz_rnn.analysis.certificate_json import StoredUnit
 from lipschitz_rnn.analysis.certificates import UnitCertificate, recheck
 from lipschitz_rnn.analysis.increments import System
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
+from lipschitz_rnn.nn.digest import weights_digest as weights_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,32 +47,6 @@ def units_digest(units: Iterable[tuple[str, str]]) -> str:
         64 hexadecimal digits.
     """
     return hashlib.sha256(json.dumps([list(unit) for unit in units]).encode()).hexdigest()
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's state: names, dtypes, shapes and bytes of its tensors, by name.
-
-    Args:
-        model: The model, on any device.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        TypeError: If the state holds something else than tensors.
-    """
-    found = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"weights_digest: expected tensors in the model's state, got {name!r} of "
-                f"{type(value).__name__}."
-            )
-        header = json.dumps([name, str(value.dtype), list(value.shape)])
-        found.update(header.encode() + b"\0")
-        plain = value.detach().cpu().contiguous().reshape(-1)
-        found.update(plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-    return found.hexdigest()
 
 
 SHARES = (1.0, 1 - 1e-6, 1 - 1e-4, 0.99)

@@ -14,6 +14,7 @@ from lipschitz_rnn.nn.parametrizations import UnitInterval as UnitInterval
 from lipschitz_rnn.nn.parametrizations import UnreachableMatrixError as UnreachableMatrixError
 from lipschitz_rnn.nn.penalty import contraction_penalty as contraction_penalty
 from lipschitz_rnn.nn.rnn import LipschitzRNN as LipschitzRNN
+from lipschitz_rnn.nn.streamer import Streamer as Streamer
 from lipschitz_rnn.nn.units.antisymmetric import AntisymmetricRNNCell as AntisymmetricRNNCell
 from lipschitz_rnn.nn.units.cayley import CayleyRNNCell as CayleyRNNCell
 from lipschitz_rnn.nn.units.cornn import CoRNNCell as CoRNNCell

@@ -107,20 +107,24 @@ def _pack(module: nn.Module, suffixes: list[str], options: UnitOptions) -> Packe
     return layer
 
 
-def step_times(dt: float | Tensor | None, input: Tensor) -> float | None:
-    """``dt`` as a number; None for one that the general way must look at, or refuse."""
+def step_times(dt: float | Tensor | None, input: Tensor) -> float | Tensor | None:
+    """``dt`` as a number or (B,); None for one that the general way must look at, or refuse."""
     if input.dim() not in (1, 2) or not input.numel():
         return None
     if dt is None:
         return 1.0
     if isinstance(dt, (int, float)) and not isinstance(dt, bool):
         return float(dt) if 0 <= dt < math.inf else None
-    if isinstance(dt, Tensor) and dt.dim() == 0 and dt.is_floating_point():
+    if not isinstance(dt, Tensor) or not dt.is_floating_point() or dt.device.type != "cpu":
+        return None
+    if dt.dim() == 0:
         return step_times(dt.item(), input)
-    return None
+    if dt.shape != input.shape[:-1] or not bool(((dt >= 0) & (dt < math.inf)).all()):
+        return None
+    return dt
 
 
-def advance(packed: PackedLayer, input: Tensor, h: Tensor, time: float) -> Tensor:
+def advance(packed: PackedLayer, input: Tensor, h: Tensor, time: float | Tensor) -> Tensor:
     """Advance the states of all layers, (L, B, H) or (L, H), in place; returns the output."""
     x = input.contiguous()
     batch = 1 if x.dim() == 1 else x.shape[0]
@@ -128,6 +132,10 @@ def advance(packed: PackedLayer, input: Tensor, h: Tensor, time: float) -> Tenso
     address = h.data_ptr()
     source = x.data_ptr()
     for unit, step_size in packed.units:
-        unit.advance(source, address, batch, step_size * time)
+        if isinstance(time, Tensor):  # as in the general way: rounded once, at the end
+            steps = (step_size * time.double()).to(h.dtype)
+            unit.advance(source, address, batch, 0.0, steps.data_ptr())
+        else:
+            unit.advance(source, address, batch, step_size * time)
         source, address = address, address + size
     return h[-1].clone()

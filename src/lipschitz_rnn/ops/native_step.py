@@ -29,16 +29,21 @@ class PackedUnit:
     advance_in_place: "ctypes._NamedFuncPointer"
     method: int
 
-    def advance(self, x: int, h: int, batch: int, step_size: float) -> None:
-        """Advance ``batch`` states in place under as many inputs, both given by their addresses.
+    def advance(
+        self, x: int, h: int, batch: int, step_size: float, step_sizes: int | None = None
+    ) -> None:
+        """Advance ``batch`` states in place under as many inputs, all given by their addresses.
 
         The arrays are contiguous, on the CPU and of the unit's dtype: the caller has seen to it,
-        since checking once more would cost as much as the step.
+        since checking once more would cost as much as the step. ``step_sizes``, one for each state,
+        stand in for ``step_size``.
 
         Raises:
             RuntimeError: If the library refuses.
         """
-        status = self.advance_in_place(self.address, x, h, batch, step_size, None, self.method)
+        status = self.advance_in_place(
+            self.address, x, h, batch, step_size, step_sizes, self.method
+        )
         if status:
             raise RuntimeError(f"lipschitz_scan_step: the native library reported status {status}.")
 
