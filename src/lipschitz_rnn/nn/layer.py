@@ -180,7 +180,7 @@ class RecurrentLayer(nn.Module):
         need_output: bool = True,
     ) -> tuple[Tensor | None, State]:
         """Layers and directions over a time-major batch: outputs (T, B, D·H) and final states."""
-        lengths, valid = layout.lengths, layout.valid(len(input), input.device)
+        lengths, valid = layout.lengths, layout.valid(input.shape[0], input.device)
         # a float32 state of a half-precision layer is rounded on output; under autocast all stays
         rounded = input.dtype in LOW_PRECISION and not autocast_is_on(input.device)
         dtype = input.dtype if rounded else None
@@ -244,7 +244,7 @@ class RecurrentLayer(nn.Module):
         layout, values = read_input(self._where, input, self.input_size, self.batch_first)
         if mask is not None:
             values = fill_missing(values, read_mask(layout, mask, values), self.missing)
-        valid = layout.valid(len(values), values.device)
+        valid = layout.valid(values.shape[0], values.device)
         times = None if dt is None else read_times(layout, dt, values, valid)
         states = self._split_state(hx, layout, values.shape[1])
         output, h_n = self._run(values, states, times, layout, need_output)

@@ -127,7 +127,7 @@ def read_input(
     )
     require_shape(where, "input", input, shape, letters if layout.batched else "(T, P)", remedy)
     input = layout.to_time_major(input)
-    if not len(input):
+    if not input.shape[0]:  # `len` would make a constant of it under torch.export
         raise ValueError(f"{where}: expected `input` of at least one step, got none.")
     return layout, input
 
@@ -235,7 +235,7 @@ def reverse(value: Tensor, lengths: Tensor | None) -> Tensor:
     """Turn each sample of (T, B, ...) around in time, within its own length."""
     if lengths is None:
         return value.flip(0)
-    steps = torch.arange(len(value), device=value.device).unsqueeze(1)
+    steps = torch.arange(value.shape[0], device=value.device).unsqueeze(1)
     ends = lengths.to(value.device).unsqueeze(0)
     index = torch.where(steps < ends, ends - 1 - steps, steps)  # (T, B); padding stays in place
     index = index.view(*index.shape, *(1,) * (value.dim() - 2)).expand_as(value)

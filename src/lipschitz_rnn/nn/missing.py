@@ -21,9 +21,9 @@ def fill_missing(input: Tensor, mask: Tensor, how: str) -> Tensor:
     """
     observed = (mask.unsqueeze(-1) if mask.dim() == 2 else mask).expand_as(input)
     clean = torch.where(observed, input, torch.zeros_like(input))
-    if how == "zero" or not len(input):
+    if how == "zero" or not input.shape[0]:
         return clean
-    times = torch.arange(len(input), device=input.device).view(-1, 1, 1)
+    times = torch.arange(input.shape[0], device=input.device).view(-1, 1, 1)
     # time of the last observation, 0 before the first: `clean` is zero there
     last = torch.where(observed, times, torch.zeros_like(times)).cummax(0).values
     return clean.gather(0, last)

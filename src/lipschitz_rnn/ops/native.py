@@ -92,6 +92,8 @@ def _what_to_keep(call: ScanCall) -> tuple[int, bool]:
     steps = call.input.shape[0]
     tensors = (call.input, call.h0, call.a, call.w, call.u, call.b)
     trains = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+    # an exported program is for inference; who trains it all the same has states computed once more
+    trains = trains and not torch.compiler.is_exporting()
     stored = trains and call.memory == "store"
     if call.output == "all":
         return 1, stored and call.tableau == EULER
