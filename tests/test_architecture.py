@@ -15,6 +15,7 @@ LAYERS = [
     {"nn"},
     {"analysis", "data"},
     {"export", "training"},
+    {"estimators"},
     {"benchmarks", "experiments"},
     {"cli"},
 ]

@@ -12,7 +12,7 @@ import pytest
 SNAPSHOT = {
     "lipschitz_rnn": """
         LanguageModel LipschitzRNN LipschitzRNNCell RecurrentLayer SequenceClassifier
-        SequenceRegressor SymmetricSkew lipschitz_scan use_backend
+        SequenceRegressor Streamer SymmetricSkew lipschitz_scan use_backend
     """,
     "lipschitz_rnn.ops": """
         Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES NativeBackend
@@ -28,11 +28,14 @@ SNAPSHOT = {
     "lipschitz_rnn.nn": """
         AntisymmetricRNNCell CayleyRNNCell CoRNNCell ExponentialRNNCell GatedLipschitzRNNCell
         LEMCell LanguageModel LipschitzRNN LipschitzRNNCell NoisyLipschitzRNNCell Positive
-        RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor SymmetricSkew UNITS
+        RecurrentLayer ResidualRNNCell SequenceClassifier SequenceRegressor Streamer SymmetricSkew
+        UNITS
         UnitInterval UnreachableMatrixError contraction_penalty load_authors_tensors
         logit_gains make_layer margin_logits unit_options
     """,
-    "lipschitz_rnn.export": "c_header",
+    "lipschitz_rnn.export": """
+        ExportedFile c_header export_onnx export_onnx_step export_torch
+    """,
     "lipschitz_rnn.analysis": """
         AttackOutcome CertificateCheck CertifiedRadii Condition ConditionNumber
         DeepFoolResult EulerContraction FixedPoint FixedPoints Gains GradientNorms
@@ -52,15 +55,18 @@ SNAPSHOT = {
         wilson_interval
     """,
     "lipschitz_rnn.data": """
-        Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS LabelledImages
-        SequenceDataset Split SymbolStream cache_folder encode_samples get load_digits load_mnist
-        load_split manifest_digest named_permutation split_options to_sequences verify
+        ArrayDataset Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS
+        LabelledImages LongBatch SequenceDataset SeriesStream Split SymbolStream cache_folder
+        encode_samples get load_digits load_mnist load_split manifest_digest named_permutation
+        split_options to_sequences verify
     """,
     "lipschitz_rnn.training": """
         DataConfig EpochDone EvaluationResult Event Hook ModelConfig RunConfig RunDone RunFolder
-        RunRecord RunStarted SeedConfig StopTraining TrainingConfig UpdateDone WeightsResult
-        count_parameters
-        evaluate fit load_checkpoint resume save_checkpoint
+        RunRecord RunStarted SeedConfig StopTraining TensorBoard TrainingConfig UpdateDone
+        WeightsResult count_parameters evaluate fit load_checkpoint resume save_checkpoint
+    """,
+    "lipschitz_rnn.estimators": """
+        LipschitzRNNClassifier LipschitzRNNForecaster LipschitzRNNRegressor
     """,
     "lipschitz_rnn.benchmarks": """
         SHAPES Settings Shape as_markdown find_shape read_results run_benchmark

@@ -34,7 +34,7 @@ def export_onnx(
     - ``dt``, (T, B): how long each input is held, if asked for;
     - ``lengths``, (B,), integers: valid steps of each sequence of a padded batch, if asked for;
     - ``logits`` of a classifier or language model, ``output`` of anything else;
-    - ``h_n``, (L·D, B, H): the state after each sequence's last step; of a pair ``h_n`` and ``c_n``.
+    - ``h_n``, (L·D, B, H): the state after the last valid step; of a pair ``h_n`` and ``c_n``.
 
     What is exported is the model in evaluation mode. Before anything is written the graph is run
     on random inputs, by onnxruntime where it is installed, and compared with the model.
