@@ -31,6 +31,42 @@ def test_defaults_learn_series_with_gaps_at_irregular_times():
     )
 
 
+def test_tens_of_series_suffice_for_an_easy_distinction():
+    def rising(count, seed):
+        series, _, kinds = gappy_series(count, seed=seed, gaps=0.0)
+        slopes = np.where(kinds == "fast", 5.0, 0.0)
+        pairs = zip(series, slopes, strict=True)
+        return [s + slope * np.arange(len(s))[:, None] for s, slope in pairs], kinds
+
+    model = LipschitzRNNClassifier(16, max_epochs=100, random_state=0).fit(*rising(20, seed=0))
+    assert model.score(*rising(60, seed=1)) >= 0.9
+
+
+def test_long_series_are_read_in_patches():
+    def chosen(steps, **options):
+        made = LipschitzRNNClassifier(**SHORT, **options)
+        made = made.fit(np.zeros((4, steps)), [0, 1, 0, 1]).architecture_
+        return made.patch, made.window
+
+    assert chosen(8) == (1, 4)
+    assert chosen(24) == (1, 12)
+    assert chosen(64) == (1, 16)
+    assert chosen(130) == (3, 16)
+    assert chosen(2000) == (32, 32)
+    assert chosen(130, patch=1, window=1) == (1, 1)
+    assert chosen(1) == (1, 1)
+
+
+def test_options_of_a_unit_replace_the_defaults_one_by_one():
+    options = LipschitzRNNClassifier(**SHORT, unit_options={"beta": 0.6})
+    timed = options.fit(SERIES, KINDS, times=TIMES).architecture_.options
+    plain = options.fit(SERIES, KINDS).architecture_.options
+    assert plain["beta"] == timed["beta"] == 0.6
+    assert timed["step_size"] == plain["step_size"] / 2
+    lem = LipschitzRNNClassifier(**SHORT, unit="lem").fit(SERIES, KINDS)
+    assert lem.architecture_.options == {}  # at its own
+
+
 def test_probabilities_are_such_and_predict_takes_the_largest():
     model = LipschitzRNNClassifier(**SHORT).fit(SERIES, KINDS)
     p = model.predict_proba(OTHERS)
@@ -168,13 +204,17 @@ def test_too_few_series_to_hold_any_back_are_refused():
         LipschitzRNNClassifier(**SHORT, patience=2).fit(SERIES[:3], [0, 1, 2])
 
 
-def test_epochs_by_default_make_enough_updates():
+def test_epochs_by_default_make_enough_updates(monkeypatch):
+    monkeypatch.setattr(trainer, "_UPDATES", 30)
+    monkeypatch.setattr(trainer, "_LEAST_EPOCHS", 2)
+
     def epochs(count):
         model = LipschitzRNNClassifier(1, bidirectional=False, random_state=0)
         return len(model.fit(np.zeros((count, 1)), np.arange(count) % 2).history_)
 
-    assert epochs(6000) == 20  # 94 batches each
-    assert epochs(1600) == 60  # 25 batches: 1500 updates
+    assert epochs(40) == 30  # one batch each
+    assert epochs(600) == 3  # ten
+    assert epochs(2000) == 2  # more than 30
 
 
 def test_warm_start_goes_on_from_the_weights():
@@ -199,6 +239,7 @@ REFUSED = {
         lambda m: m.set_params(unit_options={"beta": 0.6}).fit(SERIES, KINDS),
         r"`unit_options\['beta'\]`",
     ),
+    "another patch": (lambda m: m.set_params(patch=3).fit(SERIES, KINDS), "`patch`"),
     "other features": (lambda m: m.fit([s[:, :1] for s in SERIES], KINDS), "`input_size`"),
     "times": (lambda m: m.fit(SERIES, KINDS, times=TIMES), "`times` both"),
 }

@@ -36,7 +36,7 @@ def best_forecast(history, steps):
 
 def test_a_wave_is_continued_far_beyond_the_horizon():
     """Persistence errs by the wave itself; the last period by what 17 is off from 17.3."""
-    model = LipschitzRNNForecaster(16, max_epochs=60, **LEARN).fit(WAVE[:400])
+    model = LipschitzRNNForecaster(16, max_epochs=25, **LEARN).fit(WAVE[:400])
     for steps in (16, 100):
         future = WAVE[400 : 400 + steps]
         error = root_mean_square(model.predict(horizon=steps) - future)
@@ -63,7 +63,7 @@ def test_a_trend_goes_on_beyond_the_levels_of_training():
     """Seasonal persistence misses the trend, persistence the season."""
     rng = np.random.default_rng(0)
     x = 0.05 * STEPS + np.sin(2 * np.pi * STEPS / 12) + 0.1 * rng.normal(size=500)
-    model = LipschitzRNNForecaster(12, max_epochs=60, **LEARN).fit(x[:300])
+    model = LipschitzRNNForecaster(12, max_epochs=25, **LEARN).fit(x[:300])
     found = model.predict([x[:400]])[0]  # 100 steps later, 5 higher
     error = root_mean_square(found - x[400:412])
     assert error < 0.25  # noise alone is 0.1
@@ -76,7 +76,7 @@ def test_irregular_times_are_read():
     rng = np.random.default_rng(0)
     times = rng.uniform(0.3, 1.7, 700).cumsum()
     wave = np.sin(2 * np.pi * times / 17.3)
-    model = LipschitzRNNForecaster(12, max_epochs=60, **LEARN).fit(wave, times=times)
+    model = LipschitzRNNForecaster(12, max_epochs=25, **LEARN).fit(wave, times=times)
     usual = np.median(np.diff(times))
     assert model.scaling_.time_unit == usual
     future = np.sin(2 * np.pi * (times[-1] + usual * np.arange(1, 13)) / 17.3)
@@ -89,7 +89,7 @@ def test_missing_values_are_left_out():
     rng = np.random.default_rng(0)
     x = np.column_stack((WAVE, np.cos(2 * np.pi * STEPS / 17.3)))
     holed = np.where(rng.random(x.shape) < 0.2, np.nan, x)
-    model = LipschitzRNNForecaster(12, max_epochs=60, **LEARN).fit(holed[:400])
+    model = LipschitzRNNForecaster(12, max_epochs=25, **LEARN).fit(holed[:400])
     assert root_mean_square(model.predict() - x[400:412]) < 0.25
     assert np.isfinite(model.predict([np.full((9, 2), np.nan)])).all()
 

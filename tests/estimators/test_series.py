@@ -121,6 +121,7 @@ WRONG_TIMES = {
     "equal": ([[0, 1, 2]] * 2 + [[0, 1, 1]] * 2, r"increase, got others at times\[2\]"),
     "backwards": ([[2, 1, 0]] * 4, r"times\[0\]"),
     "missing": ([[0, 1, 2]] * 3 + [[0, 1, float("nan")]], r"times\[3\]"),
+    "texts": ([["a", "b", "c"]] * 4, "numbers or datetime64"),
     "infinite": ([[0, 1, 2]] * 3 + [[0, 1, float("inf")]], r"times\[3\]"),
 }
 

@@ -144,6 +144,26 @@ def test_a_cell_of_a_users_own(path):
     assert_same(path, model)
 
 
+class Held(nn.Module):
+    """A pair of which one part stays and the other is a copy of it: no input is read."""
+
+    input_size, hidden_size = 3, 5
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(5))
+
+    def forward(self, input, state=None):
+        zeros = input.new_zeros(len(input), 5) if state is None else state[0]
+        return zeros, zeros
+
+
+def test_a_cell_that_does_nothing(path):
+    model = RecurrentLayer([Held()]).double()
+    export_onnx(model, path)
+    assert_same(path, model, parts=2)
+
+
 def test_what_the_file_says(path):
     model = SequenceClassifier(lipschitz(num_layers=2, bidirectional=True, batch_first=True), 4)
     made = export_onnx(model, path, dt=True, lengths=True)

@@ -188,8 +188,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Raise ``ValueError`` unless a training can go on from the last one."""
         old_options, given = self.architecture_.options, read_unit(self)[1]
         pairs = {f"unit_options[{key!r}]": (old_options.get(key), given[key]) for key in given}
+        chosen = [] if getattr(self, "patch", None) is None else ["patch"]
         for name, value in vars(architecture).items():
-            if name not in _OF_THE_DATA:
+            if name not in _OF_THE_DATA or name in chosen:
                 pairs[name] = getattr(self.architecture_, name), value
         for name, (old, value) in pairs.items():
             if value != old:

@@ -1,6 +1,7 @@
 """How series go on."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -70,7 +71,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         dropout: Probability of dropping a number between layers and before the head.
         lr: Largest learning rate.
         batch_size: Pieces of series per update.
-        max_epochs: Passes over the series.
+        max_epochs: Passes over the series, those of short ones several times.
         patience: Epochs without a better loss on the held back end of each series after which to
             stop, with the best weights; None: nothing is held back. On by default: what is chance
             in a series is otherwise learned by heart.
@@ -100,10 +101,10 @@ class LipschitzRNNForecaster(RecurrentEstimator):
 
     Examples:
         >>> series = np.sin(2 * np.pi * np.arange(300) / 25)
-        >>> model = LipschitzRNNForecaster(25, 16, max_epochs=20, random_state=0).fit(series[:250])
-        >>> model.predict().shape
+        >>> model = LipschitzRNNForecaster(25, 16, max_epochs=12, random_state=0)
+        >>> model.fit(series[:250]).predict().shape
         (25,)
-        >>> bool(np.abs(model.predict(horizon=50) - series[250:]).max() < 0.2)
+        >>> bool(np.abs(model.predict(horizon=50) - series[250:]).max() < 0.3)
         True
     """
 
@@ -173,9 +174,8 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         histories = self._read(X, times, reset=not goes_on)
         series, longest = histories.series, int(histories.series.counts.max())
         if longest < 2:
-            raise ValueError(
-                f"{self._where}: expected a series of at least 2 steps, got one of 1 sample."
-            )
+            wanted, got = "a series of at least 2 steps", "one of 1 sample"
+            raise ValueError(f"{self._where}: expected {wanted}, got {got}.")
         horizon = require_int(self._where, "horizon", self.horizon, 1)
         context = self.context_ if goes_on else min(self._wanted_context(horizon), longest)
         architecture = self._make_architecture(
@@ -188,25 +188,8 @@ class LipschitzRNNForecaster(RecurrentEstimator):
             bidirectional=False,
         )
 
-        def make_task(
-            model: nn.Module, samples: Samples, generator: torch.Generator, device: torch.device
-        ) -> WindowTask:
-            assert isinstance(model, ForecastModel)  # for the type checker: see `pooling`
-            futures, limit = Futures.of(samples, horizon), cut(samples, self._held_fraction)
-            if not goes_on:
-                model.spread.copy_(futures.spread(limit))
-            size = int(self.batch_size)
-            task = WindowTask(model, futures, limit, context, size, generator, device)
-            learned = bool((limit[samples.starts] > samples.starts + 1).any())
-            if not (learned and (len(task.origins) or not self._held_fraction)):
-                raise ValueError(
-                    f"{self._where}: expected series of enough steps to hold "
-                    f"{self.validation_fraction:g} of them back for early stopping, got "
-                    f"{longest}. Set patience=None."
-                )
-            return task
-
-        self._train(series, architecture, make_task)
+        options = {"horizon": horizon, "context": context, "goes_on": goes_on}
+        self._train(series, architecture, partial(self._make_task, **options))
         self.context_ = context
         self._known = replace(histories, series=last_steps(series, context))
         return self
@@ -264,6 +247,32 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         pairs = zip(truth.T, forecasts.T, strict=True)
         known = ((y[~np.isnan(y)], forecast[~np.isnan(y)]) for y, forecast in pairs)
         return float(np.mean([r2_score(*pair) for pair in known]))
+
+    def _make_task(
+        self,
+        model: nn.Module,
+        samples: Samples,
+        generator: torch.Generator,
+        device: torch.device,
+        *,
+        horizon: int,
+        context: int,
+        goes_on: bool,
+    ) -> WindowTask:
+        assert isinstance(model, ForecastModel)  # for the type checker: see `pooling`
+        futures, limit = Futures.of(samples, horizon), cut(samples, self._held_fraction)
+        if not goes_on:
+            model.spread.copy_(futures.spread(limit))
+        size = int(self.batch_size)
+        task = WindowTask(model, futures, limit, context, size, generator, device)
+        learned = bool((limit[samples.starts] > samples.starts + 1).any())
+        if not (learned and (len(task.origins) or not self._held_fraction)):
+            raise ValueError(
+                f"{self._where}: expected series of enough steps to hold "
+                f"{self.validation_fraction:g} of them back for early stopping, got "
+                f"{int(samples.counts.max())}. Set patience=None."
+            )
+        return task
 
     def _wanted_context(self, horizon: int) -> int:
         if self.context is None:

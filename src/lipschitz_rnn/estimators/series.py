@@ -188,8 +188,13 @@ def _gaps(where: str, times: Any, counts: Array) -> Array:
     joined = np.concatenate(stamps)
     if joined.dtype.kind == "M":
         joined = (joined - joined[0]) / np.timedelta64(1, "s")
+    try:
+        gaps = np.append(np.diff(joined.astype(np.float64)), np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where}: expected `times` as numbers or datetime64, got {joined.dtype}: {error}."
+        ) from None
     ends = counts.cumsum() - 1
-    gaps = np.append(np.diff(joined.astype(np.float64)), np.nan)
     gaps[ends] = 1.0
     wrong = ~((gaps > 0) & (gaps < np.inf))
     if wrong.any():

@@ -73,7 +73,7 @@ def load_state(
             {key: _decode(value, tensors, records) for key, value in meta[part].items()}
             for part in ("params", "state")
         ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a readable estimator, got {error!r}.") from None
     return parts[0], parts[1], tensors
 
@@ -122,7 +122,7 @@ def _decode(value: Any, tensors: Mapping[str, Tensor], records: Records) -> Any:
     if set(value) == {"texts", "dtype"}:
         items = [_decode(item, tensors, records) for item in value["texts"]]
         wide = value["dtype"]
-        if wide != "object" and not (wide[:1] == "U" and wide[1:].isdecimal()):
+        if wide != "object" and not (wide[0] == "U" and wide[1:].isdecimal() and len(wide) < 6):
             raise ValueError(f"dtype {wide}")
         return np.array(items, dtype=wide)
     if set(value) == {"record", "fields"}:

@@ -11,8 +11,9 @@ from lipschitz_rnn.estimators.futures import Futures
 from lipschitz_rnn.estimators.samples import Samples
 from lipschitz_rnn.estimators.task import STEPS
 
-_MAX_WINDOWS = 10_000
-"""Windows an epoch, about: those of longer series overlap less."""
+_LEAST_WINDOWS, _MAX_WINDOWS = 500, 10_000
+"""Windows an epoch, about: those of short series come several times, those of long ones overlap
+less. An epoch is then long enough to tell by it whether there is something left to learn."""
 
 _MAX_ORIGINS = 1_000
 """Forecasts to validate on, about."""
@@ -66,7 +67,7 @@ class WindowTask:
             starts.append(first + torch.cat((inside, torch.tensor([last]))))
             counts.append(torch.full((len(inside) + 1,), min(context, usable)))
         self._windows = replace(samples, starts=torch.cat(starts), counts=torch.cat(counts))
-        index = torch.arange(len(self._windows))
+        index = torch.arange(len(self._windows)).repeat(-(-_LEAST_WINDOWS // len(self._windows)))
         return self._windows.plan(index, self.batch_size, self.generator)
 
     def loss(self, index: Tensor) -> Tensor:

@@ -172,9 +172,11 @@ def _loop(
     if valid is not None and not holds:
         keep: Value = torch.unsqueeze(valid, -1)  # type: ignore
         new = tuple(torch.where(keep, n, o) for n, o in zip(new, old, strict=True))  # type: ignore
-    results = [value if value.graph is body else body.node("Identity", value) for value in new]
-    if wanted:
-        results.append(body.node("Identity", new[0]))
+    results: list[Value] = []
+    for value in (*new, *new[:1]) if wanted else new:
+        # a result is made in the body, and is one thing only
+        is_made = value.graph is body and value not in (*old, *results)
+        results.append(value if is_made else body.node("Identity", value))
     made = _scan(unit, body, x, (old, start), results)
     output = made[len(new)] if wanted else None
     if output is not None and backward:

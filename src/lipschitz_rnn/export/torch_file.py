@@ -112,6 +112,7 @@ def _without_schemes(model: nn.Module) -> nn.Module:
         for name in list(getattr(module, "parametrizations", ())):
             parametrize.remove_parametrizations(module, name)
     for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.contiguous()  # as files hold them
         if "step_size" in name:  # the kernel runs steps that need no gradient
             parameter.requires_grad_(False)
     return model
@@ -126,7 +127,8 @@ def _settle(module: LipschitzRNN | LipschitzRNNCell) -> None:
             made = unit_weights(module, suffix, options)[:2]
         for name, value in zip(("weight_a", "weight_hh"), made, strict=True):
             if value is not None:
-                parametrize.remove_parametrizations(module, name + suffix)
+                if parametrize.is_parametrized(module, name + suffix):
+                    parametrize.remove_parametrizations(module, name + suffix)
                 setattr(module, name + suffix, nn.Parameter(value))
     module.options = dataclasses.replace(
         options,

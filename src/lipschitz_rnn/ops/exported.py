@@ -38,5 +38,7 @@ def fold(
         )
         return new, pytree.tree_map(torch.clone, new)
 
-    last, states = scan(advance, state, present)
+    # a copy, for one of several states that lies within a larger tensor: torch takes the place
+    # where it begins for a size, which must then be that of anything else of the same number
+    last, states = scan(advance, pytree.tree_map(torch.clone, state), present)
     return states, last
