@@ -1,6 +1,6 @@
 """How series go on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -13,40 +13,16 @@ from torch import nn
 from lipschitz_rnn.estimators.base import RecurrentEstimator
 from lipschitz_rnn.estimators.forecast_model import ForecastModel
 from lipschitz_rnn.estimators.futures import Futures
+from lipschitz_rnn.estimators.histories import Histories, read_histories
 from lipschitz_rnn.estimators.parameters import read_device, require_int
 from lipschitz_rnn.estimators.samples import Samples
-from lipschitz_rnn.estimators.series import (
-    Array,
-    Series,
-    axes,
-    is_list_of_series,
-    last_steps,
-    read_block,
-    read_list,
-    read_table,
-    without_last,
-)
+from lipschitz_rnn.estimators.series import Array, Series, last_steps, without_last
 from lipschitz_rnn.estimators.storage import Records
 from lipschitz_rnn.estimators.threads import require_threads
 from lipschitz_rnn.estimators.windows import WindowTask, cut, last_forecasts
 
 _TIME = 24
 """How long a piece of a series lasts, in units of time of the unit that reads it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Histories:
-    """Series to go on with, and how they were handed in.
-
-    Attributes:
-        series: They.
-        single: Whether it was one series, not in a list.
-        flat: Whether its feature had no axis.
-    """
-
-    series: Series
-    single: bool
-    flat: bool
 
 
 class LipschitzRNNForecaster(RecurrentEstimator):
@@ -187,9 +163,8 @@ class LipschitzRNNForecaster(RecurrentEstimator):
             pooling="forecast",
             bidirectional=False,
         )
-
-        options = {"horizon": horizon, "context": context, "goes_on": goes_on}
-        self._train(series, architecture, partial(self._make_task, **options))
+        make_task = partial(self._make_task, horizon=horizon, context=context, goes_on=goes_on)
+        self._train(series, architecture, make_task)
         self.context_ = context
         self._known = replace(histories, series=last_steps(series, context))
         return self
@@ -280,20 +255,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         return require_int(self._where, "context", self.context, 1)
 
     def _read(self, X: Any, times: Any, *, reset: bool) -> Histories:
-        """Read one series, (T,) or (T, P), or several, in a list or (n, T, P)."""
-        where, single = self._where, False
-        if is_list_of_series(X):
-            series, flat = read_list(self, X, reset=reset), np.ndim(X[0]) == 1
-        elif axes(X) == 3:
-            series, flat = read_block(self, X, reset=reset), False
-        elif axes(X) == 1:
-            series, flat, single = read_list(self, [X], reset=reset), True, True
-        else:
-            array = read_table(self, X, reset=reset, compare=True)
-            series, flat, single = Series(array, np.array([len(array)])), False, True
-        return Histories(
-            series.timed(where, [times] if single and times is not None else times), single, flat
-        )
+        return read_histories(self, X, times, reset=reset)
 
     def _go_on(self, series: Series, horizon: int) -> Array:
         """Forecasts (n, horizon, P): as many at once as were learned, then on from those."""
