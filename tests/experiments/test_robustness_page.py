@@ -12,24 +12,33 @@ from lipschitz_rnn.experiments.subjects import load_subjects
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/robustness.md").read_text()
 RESULTS = ROOT / "results/robustness"
+PIXEL_RESULTS = ROOT / "results/robustness-pixel"
 TABLE = (RESULTS / "compare.md").read_text().splitlines()
+PIXEL_TABLE = (PIXEL_RESULTS / "robustness.md").read_text().splitlines()
+PIXELS = "## One pixel a step"
 UNITS = ("free", "residual", "antisymmetric")
 
 
 def test_every_row_is_one_of_the_table():
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
-    assert len(rows) > 40
-    for row in rows:
-        assert row in TABLE
-    heads = {line for line in PAGE.splitlines() if line.startswith("|  |")}
-    assert heads <= set(TABLE)
+    for part, table, least in zip(PAGE.split(PIXELS), (TABLE, PIXEL_TABLE), (40, 8), strict=True):
+        rows = [line for line in part.splitlines() if line.startswith("| ")]
+        assert len(rows) > least
+        assert set(rows) <= set(table)
+        heads = {line for line in part.splitlines() if line.startswith("|  |")}
+        assert heads <= set(table)
+
+
+def numbers(table):
+    """Figures of each model, by the name of their row."""
+    cells = {}
+    for line in (one for one in table if re.match(r"\| \S", one)):
+        parts = [part.strip() for part in re.split(r"(?<!\\)\|", line.strip("|"))]
+        cells[parts[0]] = [float(part.split(" ")[0]) for part in parts[1:4] if part]
+    return cells
 
 
 def test_what_the_text_says_of_them():
-    cells = {}
-    for line in (one for one in TABLE if re.match(r"\| \S", one)):
-        parts = [part.strip() for part in re.split(r"(?<!\\)\|", line.strip("|"))]
-        cells[parts[0]] = [float(part.split(" ")[0]) for part in parts[1:4] if part]
+    cells = numbers(TABLE)
     for name in ("white-noise", "salt-and-pepper", "fgsm", "pgd-7x0.01", "pgd-linf", "pgd-l2",
                  "deepfool-linf", "deepfool-l2"):  # fmt: skip
         for row, (ours, *others) in ((k, v) for k, v in cells.items() if k.startswith(f"{name} ")):
@@ -51,6 +60,30 @@ def test_what_the_text_says_of_them():
         errors += json.loads(path.read_text())["result"]["report"]["check"]["errors"]
     assert len(errors) == 27
     assert max(errors) < 2e-9
+
+
+def test_what_the_text_says_of_one_pixel_a_step():
+    cells = numbers(PIXEL_TABLE)
+    noisy = {name: row for name, row in cells.items() if re.search(r"\d$", name)}
+    behind = [name for name, (ours, *others) in noisy.items() if ours < max(others)]
+    assert behind == ["salt-and-pepper 0.3"]
+    ours, residual, antisymmetric = cells["clean"]
+    assert round(ours - residual) == 9
+    assert round(ours - antisymmetric) == 15
+    count, _, fewer = cells["parameters"]
+    assert 3.5 < count / fewer < 4.5
+    for name in ("white-noise 0.5", "salt-and-pepper 0.15", "salt-and-pepper 0.3"):
+        kept = [after / before for after, before in zip(cells[name], cells["clean"], strict=True)]
+        assert kept[1] == min(kept)
+        assert kept[2] == max(kept)
+
+
+@pytest.mark.parametrize("run", ["lipschitz-30", "residual-30", "antisymmetric-30"])
+def test_noise_at_one_pixel_a_step_is_of_the_committed_weights(run):
+    (subject,) = load_subjects([ROOT / f"results/smnist/{run}-seed1"], "last")
+    (path,) = PIXEL_RESULTS.glob(f"robustness-{subject.name}-*.json")
+    key = json.loads(path.read_text())["key"]
+    assert key == measurement_key("robustness", subject, key["depends"])
 
 
 @pytest.mark.parametrize("unit", UNITS)
