@@ -102,6 +102,8 @@ def test_training_is_that_of_the_plain_model():
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
     torch.manual_seed(seed)
     model = SequenceRegressor(LipschitzRNN(2, 8, step_size=0.2, batch_first=True), 1)
+    with torch.no_grad():
+        model.rnn.weight_ih_l0.mul_(3)  # how an estimator starts
     input = pad_sequence([standardised(estimator, s) for s in SERIES], True)
     dt = pad_sequence([holds(estimator, stamps) for stamps in TIMES], True)
     lengths = torch.tensor([len(s) for s in SERIES])

@@ -1,7 +1,10 @@
 """The classifier: what it learns, and what it keeps its hands off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from estimators.made_series import gappy_series
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
@@ -52,12 +55,27 @@ def test_long_series_are_read_in_patches():
 
 def test_options_of_a_unit_replace_the_defaults_one_by_one():
     options = LipschitzRNNClassifier(**SHORT, unit_options={"beta": 0.6})
-    timed = options.fit(SERIES, KINDS, times=TIMES).architecture_.options
-    plain = options.fit(SERIES, KINDS).architecture_.options
-    assert plain["beta"] == timed["beta"] == 0.6
-    assert timed["step_size"] == plain["step_size"] / 2
+    for times in (None, TIMES):
+        found = options.fit(SERIES, KINDS, times=times).architecture_.options
+        assert found == {"step_size": 0.5, "gamma_a": 0.3, "beta": 0.6}
     lem = LipschitzRNNClassifier(**SHORT, unit="lem").fit(SERIES, KINDS)
     assert lem.architecture_.options == {}  # at its own
+
+
+def test_lipschitz_units_start_with_larger_input_weights():
+    found = {}
+    for unit in ("lipschitz", "lstm"):
+        made = LipschitzRNNClassifier(**SHORT, unit=unit).fit(SERIES, KINDS).architecture_
+        layers = []
+        for gain in (made.input_gain, 1.0):
+            torch.manual_seed(0)
+            layers.append(dict(replace(made, input_gain=gain).layer().named_parameters()))
+        ratios = {name: (weight / layers[1][name]) for name, weight in layers[0].items()}
+        found[unit] = {name: ratio.mean().item() for name, ratio in ratios.items()}
+    assert set(found["lstm"].values()) == {1.0}
+    threefold = {name for name, ratio in found["lipschitz"].items() if abs(ratio - 3) < 1e-5}
+    assert threefold == {"weight_ih_l0", "weight_ih_l0_reverse"}
+    assert {found["lipschitz"][name] for name in set(found["lipschitz"]) - threefold} == {1.0}
 
 
 def test_probabilities_are_such_and_predict_takes_the_largest():

@@ -66,15 +66,10 @@ def make_classifier(method: str, seed: int, threads: int) -> Any:
 
 
 def series_for(method: str, part: LabelledSeries) -> Any:
-    """Series as a method takes them; ``aeon`` knows no missing values, which are interpolated."""
+    """Series as a method takes them; what ``aeon`` may not know is interpolated, ends are held."""
     if method in _OURS:
         return part.series
-    filled = [
-        _interpolated(row[:length])[None]
-        for row, length in zip(part.values, part.lengths, strict=True)
-    ]
-    equal = (part.lengths == part.lengths[0]).all()
-    return np.stack(filled) if equal else filled
+    return np.stack([_interpolated(row) for row in part.values])[:, None]
 
 
 def _interpolated(row: NDArray[np.float64]) -> NDArray[np.float64]:

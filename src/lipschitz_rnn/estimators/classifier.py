@@ -35,9 +35,9 @@ class LipschitzRNNClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[
         unit: The recurrent unit, a key of :data:`lipschitz_rnn.nn.UNITS`: ``"lstm"`` trains an LSTM
             in exactly the same way.
         unit_options: Options of the unit, such as ``{"beta": 0.8, "step_size": 0.1}``: see
-            :func:`lipschitz_rnn.nn.unit_options`. Of Lipschitz units ``gamma_a`` is 1 and
-            ``step_size`` 0.5, with times 0.25, unless set here: with every step a state forgets
-            half, or a quarter, of what it was.
+            :func:`lipschitz_rnn.nn.unit_options`. Of Lipschitz units ``gamma_a`` is
+            0.3 and ``step_size`` 0.5 unless set here: with every step a state forgets a seventh.
+            Their U starts three times as large as elsewhere.
         bidirectional: Whether a second set of units reads the series backwards.
         pooling: What the head sees: ``"statistics"``: the last state, and mean, maximum and
             deviation of all; ``"last"``: the last state.

@@ -34,6 +34,7 @@ class Architecture:
         pooling: One of ``POOLINGS``, or ``"forecast"`` for forecasts at every step.
         patch: Observations from a step to the next.
         window: Observations that a step reads.
+        input_gain: How many times as large U of the first layer starts as in ``nn.Linear``.
     """
 
     unit: str
@@ -47,10 +48,11 @@ class Architecture:
     pooling: str
     patch: int
     window: int
+    input_gain: float = 1.0
 
     def layer(self) -> nn.Module:
         """The recurrent layer, its weights drawn from torch's generator."""
-        return make_layer(
+        layer = make_layer(
             self.unit,
             self.input_size * self.window,
             self.hidden_size,
@@ -60,6 +62,11 @@ class Architecture:
             dropout=self.dropout if self.num_layers > 1 else 0.0,
             **self.options,
         )
+        with torch.no_grad():
+            for name, weight in layer.named_parameters():
+                if name.startswith("weight_ih_l0"):  # in both directions
+                    weight.mul_(self.input_gain)
+        return layer
 
     def build(self) -> nn.Module:
         """The model: from (B, T, P), and ``mask``, ``dt``, ``lengths``, to answers."""
