@@ -157,6 +157,32 @@ def test_class_weights_are_those_of_the_loss():
     assert set(model.fit(SERIES, y).predict(OTHERS)) == {"b"}
 
 
+def test_batches_of_nothing_but_weightless_classes_do_no_harm():
+    y = np.where(np.arange(40) < 30, "a", "b")
+    options = SHORT | {"batch_size": 4, "max_epochs": 4}
+    model = LipschitzRNNClassifier(**options, class_weight={"a": 0.0}).fit(SERIES[:40], y)
+    assert set(model.predict(SERIES[:40])) == {"b"}
+
+
+WEIGHTS = {
+    "all zero": ({"fast": 0, "slow": 0.0}, "above 0 for some class of y"),
+    "a typing error": ("balancd", "Did you mean 'balanced'"),
+    "another class": ({"fast": 1.0, "slwo": 3.0}, "one of 'slwo' and none of 'slow'"),
+    "negative": ({"fast": -1.0}, r"class_weight\['fast'\]"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), WEIGHTS.values(), ids=WEIGHTS)
+def test_class_weights_that_make_no_sense_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        LipschitzRNNClassifier(**SHORT, class_weight=given).fit(SERIES, KINDS)
+
+
+def test_class_weights_may_name_classes_that_a_fold_lacks():
+    weights = {"fast": 1.0, "slow": 2.0, "still": 3.0}
+    LipschitzRNNClassifier(**SHORT, class_weight=weights).fit(SERIES, KINDS)
+
+
 WRONG = {
     "hidden_size": [0, 2.5, True],
     "num_layers": [0],
@@ -174,10 +200,10 @@ WRONG = {
     "validation_fraction": [1.0],
     "weight_decay": [-1.0],
     "clip_norm": [0.0],
-    "class_weight": ["even"],
+    "class_weight": ["even", {"fast": -1.0}, {"fast": "1"}],
     "standardize": ["yes"],
     "warm_start": ["yes"],
-    "device": ["gpu", "cuda:99"],
+    "device": ["gpu", "cuda:99", "meta"],
 }
 
 
@@ -196,3 +222,18 @@ def test_numpy_numbers_are_parameters_too():
 def test_times_need_a_unit_that_takes_them():
     with pytest.raises(InputError, match="a unit that takes irregular times, got 'lstm'"):
         LipschitzRNNClassifier(**SHORT, unit="lstm").fit(SERIES, KINDS, times=TIMES)
+
+
+def test_a_device_that_cannot_compute_is_refused():
+    model = LipschitzRNNClassifier(**SHORT).fit(SERIES, KINDS)
+    with pytest.raises(InputError, match=r"can compute here, got 'meta': .*device='cpu'"):
+        model.set_params(device="meta").predict(SERIES)
+
+
+def test_times_and_a_constraint_on_the_step_exclude_each_other():
+    model = LipschitzRNNClassifier(**SHORT, unit_options={"constraint": "contractive"})
+    with pytest.raises(InputError, match=r"expected no `times` .* Choose 'contractive-flow'"):
+        model.fit(SERIES, KINDS, times=TIMES)
+    model.fit(SERIES, KINDS)
+    model.set_params(unit_options={"constraint": "contractive-flow"})
+    model.fit(SERIES, KINDS, times=TIMES)

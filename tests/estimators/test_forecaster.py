@@ -116,6 +116,21 @@ def test_forecasts_mirror_the_shape_of_the_series():
     assert shape(np.zeros((4, 30, 3))) == (4, 7, 3)
 
 
+def test_a_list_of_lists_is_several_series_of_whatever_lengths():
+    """As a list of arrays is; a series of several features is an array or a table."""
+    options = {"horizon": 5, **SHORT}
+    pair = [WAVE[:60].tolist(), WAVE[100:160].tolist()]
+    model = LipschitzRNNForecaster(**options).fit(pair)
+    assert model.n_features_in_ == 1
+    as_arrays = LipschitzRNNForecaster(**options).fit([np.array(series) for series in pair])
+    np.testing.assert_array_equal(model.predict(), as_arrays.predict())
+    np.testing.assert_array_equal(model.predict([pair[0], pair[1][:50]])[0], model.predict()[0])
+    assert model.predict(pair[0]).shape == (5,)
+    timed = LipschitzRNNForecaster(**options).fit(pair, times=[list(range(60)), list(range(60))])
+    assert timed.predict().shape == (2, 5)
+    assert LipschitzRNNForecaster(**options).fit(np.array(pair).T).n_features_in_ == 2
+
+
 def test_further_forecasts_go_on_from_those_of_the_horizon():
     model = LipschitzRNNForecaster(5, **SHORT).fit(WAVE)
     far = model.predict(horizon=12)
@@ -189,6 +204,9 @@ REFUSED = {
     "one step": ({}, WAVE[:1], "at least 2 steps, got one of 1 sample"),
     "horizon": ({"horizon": 0}, WAVE, "`horizon` >= 1"),
     "context": ({"context": 0}, WAVE, "`context` >= 1"),
+    "no series": ({}, [], "at least one series of at least one step, got none"),
+    "no steps": ({}, WAVE[:0], "at least one series of at least one step, got none"),
+    "no steps of one": ({}, [[1.0, 2.0], []], r"got shape \(0,\) at X\[1\]"),
     "window": ({"window": 0}, WAVE, "`window` >= 1"),
     "too short to hold any back": ({}, WAVE[:2], "Set patience=None"),
     "too much held back": ({"validation_fraction": 0.9}, WAVE[:5], "Set patience=None"),

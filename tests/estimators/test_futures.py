@@ -8,10 +8,10 @@ from matching import assert_matches
 from lipschitz_rnn import LipschitzRNN
 from lipschitz_rnn.estimators.forecast_model import ForecastModel, between
 from lipschitz_rnn.estimators.futures import Futures
-from lipschitz_rnn.estimators.patches import Patches
 from lipschitz_rnn.estimators.scaling import Scaling
 from lipschitz_rnn.estimators.series import Series
 from lipschitz_rnn.estimators.windows import WindowTask, cut
+from lipschitz_rnn.nn.patches import Patches
 
 COUNTS = np.array([7, 1, 9])
 HORIZON = 4

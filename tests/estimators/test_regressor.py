@@ -75,6 +75,22 @@ def test_warm_start_keeps_the_scale_of_the_targets():
         model.fit(SERIES, Y[:, 0])
 
 
+def test_numbers_beyond_float32_are_refused_or_told():
+    X = np.random.default_rng(0).normal(size=(12, 5))
+    model = LipschitzRNNRegressor(**SHORT).fit(X, X[:, 0])
+    for huge in (np.full((5, 5), 1e300), np.full((5, 5), -1e39), X[:5] * 1e200):
+        with pytest.raises(ValueError, match="expected numbers up to"):
+            model.predict(huge)
+    with pytest.raises(ValueError, match="expected numbers up to"):
+        LipschitzRNNRegressor(**SHORT, standardize=False).fit(X * 1e39, X[:, 0])
+    for wrong in ({"X": X * 1e300, "y": X[:, 0]}, {"X": X, "y": X[:, 0] * 1e300}):
+        with pytest.raises(ValueError, match="finite standard deviation"):
+            LipschitzRNNRegressor(**SHORT).fit(**wrong)
+    # at the edge of what is taken, every answer is a number
+    assert np.isfinite(model.predict(1e14 * np.sign(X))).all()
+    assert np.isfinite(LipschitzRNNRegressor(**SHORT).fit(X * 1e100, X[:, 0]).predict(X)).all()
+
+
 @pytest.mark.parametrize("y", [np.full(60, np.nan), np.full(60, np.inf), ["a"] * 60, Y[:5]])
 def test_targets_that_are_no_numbers_are_refused(y):
     with pytest.raises(ValueError, match=r"y|could not convert|inconsistent"):

@@ -8,10 +8,10 @@ from matching import assert_matches
 
 from lipschitz_rnn import LipschitzRNN
 from lipschitz_rnn.estimators.model import PooledRegressor
-from lipschitz_rnn.estimators.patches import Patches, hold_last
 from lipschitz_rnn.estimators.scaling import Scaling, moments
 from lipschitz_rnn.estimators.series import Series
 from lipschitz_rnn.estimators.task import split
+from lipschitz_rnn.nn.patches import Patches, hold_last
 
 COUNTS = np.array([3, 9, 1, 5, 5])
 VALUES = np.random.default_rng(0).normal(size=(23, 2))
@@ -51,6 +51,23 @@ def test_missing_values_and_times_go_along():
     assert extras["dt"][0].tolist() == [1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 1]
     _, extras = samples(4 * gaps, values).batch(torch.tensor([1]), CPU)
     assert extras["dt"][0].tolist() == [6, 8, 8, 8, 8, 8, 8, 8, 1]
+
+
+def test_numbers_beyond_float32_are_refused_where_they_are():
+    values = VALUES.copy()
+    values[13, 1] = -1e300
+    with pytest.raises(ValueError, match=r"up to 1e\+15 .* got -1e\+300 in series 3 of X"):
+        samples(values=values)
+    Scaling(np.zeros(2), np.array([1.0, 1e300])).apply(Series(values, COUNTS))  # small in its unit
+    with pytest.raises(ValueError, match=r"moments: expected numbers with a finite standard"):
+        moments(values * 1e7)
+
+
+def test_constants_of_any_size_and_tiny_numbers_are_standardised():
+    x = np.column_stack((np.full(7, 1e308), np.full(7, 0.1), np.arange(7) * 1e-200))
+    mean, scale = moments(x)
+    assert mean.tolist()[:2] == [1e308, 0.1]
+    assert scale.tolist() == [1, 1, 1]
 
 
 def many(count=1000):

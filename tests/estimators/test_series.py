@@ -1,5 +1,8 @@
 """What is read as series, and what is refused in one line."""
 
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +52,7 @@ def test_lists_of_lists_of_unequal_lengths_are_series():
 def test_features_are_the_last_axis():
     assert read(BLOCK).values.tolist() == BLOCK.reshape(12, 2).tolist()
     assert read(list(BLOCK)).values.tolist() == BLOCK.reshape(12, 2).tolist()
-    assert not is_list_of_series(TABLE)
+    assert not is_list_of_series(TABLE, of_lists=True)
 
 
 def test_what_was_read_is_not_changed():
@@ -84,7 +87,9 @@ WRONG = {
     "four axes": (np.zeros((2, 2, 2, 2)), "dim 4|expected <= 2"),
     "one axis": (np.arange(3.0), "Reshape your data"),
     "no steps": (np.zeros((2, 0, 1)), "minimum of 1|at least one step"),
-    "no series": ([], "Expected 2D array|0 sample"),
+    "no series in an array": (np.zeros((0, 3)), "got none"),
+    "no series in a tuple": ((), "got none"),
+    "no series": ([], "at least one series of at least one step, got none"),
     "complex": (TABLE + 1j, "Complex data not supported"),
 }
 
@@ -115,13 +120,58 @@ def test_dates_are_seconds():
     np.testing.assert_array_equal(gaps, [86400, 172800, np.nan] * 2)
 
 
+NAMES = ["2024-01-01T00:00", "2024-01-02T00:00", "2024-01-04T00:00"]
+DATES = {
+    "datetime": [datetime.fromisoformat(name) for name in NAMES],
+    "date": [date.fromisoformat(name[:10]) for name in NAMES],
+    "with zones": [
+        datetime.fromisoformat("2024-01-01T01:00+01:00"),
+        datetime.fromisoformat("2024-01-02T00:00+00:00"),
+        datetime.fromisoformat("2024-01-03T19:00-05:00"),
+    ],
+    "durations": [timedelta(days=1), timedelta(days=2), timedelta(days=4)],
+    "durations of numpy's": np.array([24, 48, 96], dtype="timedelta64[h]"),
+    "objects": np.array(NAMES, dtype="datetime64[s]").astype(object),
+    "nanoseconds": np.array(NAMES, dtype="datetime64[ns]"),
+}
+
+
+@pytest.mark.parametrize("stamps", DATES.values(), ids=DATES)
+def test_dates_of_any_kind_are_seconds(stamps):
+    other = np.array(["2025-01-01", "2025-01-02", "2025-01-04"], dtype="datetime64[D]")
+    gaps = read(TABLE[:2], [stamps, other]).gaps
+    np.testing.assert_array_equal(gaps, [86400, 172800, np.nan] * 2)
+
+
+def test_summer_time_is_no_hour_longer():
+    """Python subtracts the clocks of one zone, not the times."""
+    zone = ZoneInfo("Europe/Berlin")
+    stamps = [datetime(2024, 3, 30, 12, tzinfo=zone), datetime(2024, 3, 31, 12, tzinfo=zone)]
+    assert read([[1.0, 2.0]] * 2, [stamps, stamps]).gaps[0] == 23 * 3600
+
+
 WRONG_TIMES = {
+    "dates among numbers": (
+        [[0, 1, 2]] * 3 + [np.array(NAMES, dtype="datetime64[s]")],
+        r"one kind, got numbers at times\[0\] and dates at times\[3\]",
+    ),
+    "numbers among dates": (
+        [DATES["date"]] * 2 + [[0, 1, 2]] * 2,
+        r"got dates at times\[0\] and others at times\[2\]",
+    ),
+    "a number among dates": ([[*DATES["date"][:2], 3]] * 4, r"times\[0\]: .* dates of one kind"),
+    "dates with and without a clock": (
+        [[DATES["date"][0], DATES["datetime"][1], DATES["date"][2]]] * 4,
+        "dates of one kind",
+    ),
+    "dates backwards": ([DATES["datetime"][::-1]] * 4, r"increase, got others at times\[0\]"),
+    "no time": ([np.array([*NAMES[:2], "NaT"], dtype="datetime64[s]")] * 4, "increase"),
     "too few": ([[0, 1, 2]], "4 series as X has, got 1"),
     "another length": ([[0, 1, 2]] * 3 + [[0, 1]], r"3 time stamps .* \(2,\) at times\[3\]"),
     "equal": ([[0, 1, 2]] * 2 + [[0, 1, 1]] * 2, r"increase, got others at times\[2\]"),
     "backwards": ([[2, 1, 0]] * 4, r"times\[0\]"),
     "missing": ([[0, 1, 2]] * 3 + [[0, 1, float("nan")]], r"times\[3\]"),
-    "texts": ([["a", "b", "c"]] * 4, "numbers or datetime64"),
+    "texts": ([["a", "b", "c"]] * 4, r"times\[0\]: expected numbers, or dates"),
     "infinite": ([[0, 1, 2]] * 3 + [[0, 1, float("inf")]], r"times\[3\]"),
 }
 

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 from estimators.made_series import gappy_series
+from sklearn.model_selection import GridSearchCV
 
-from lipschitz_rnn.estimators import LipschitzRNNClassifier, trainer
+from lipschitz_rnn.estimators import (
+    LipschitzRNNClassifier,
+    LipschitzRNNForecaster,
+    LipschitzRNNRegressor,
+    trainer,
+)
 from lipschitz_rnn.estimators.task import answers_of, split
 
 SERIES, TIMES, KINDS = gappy_series(120)
@@ -131,14 +137,43 @@ def test_fewer_classes_are_fine_for_a_warm_start():
     assert model.classes_.tolist() == ["fast", "slow"]
 
 
-def test_an_interrupt_keeps_the_best_weights(monkeypatch):
-    options = SHORT | {"max_epochs": 9, "patience": 9}
-    whole = LipschitzRNNClassifier(**options).fit(SERIES, KINDS)
+NUMBERS = [len(series) for series in SERIES]
+FITS = {
+    "classifier": lambda **options: (LipschitzRNNClassifier(**options), SERIES, KINDS),
+    "regressor": lambda **options: (LipschitzRNNRegressor(**options), SERIES, NUMBERS),
+    "forecaster": lambda **options: (LipschitzRNNForecaster(3, **options), SERIES[:9], None),
+}
+
+
+@pytest.mark.parametrize("made", FITS.values(), ids=FITS)
+def test_an_interrupt_keeps_the_best_weights_and_goes_on(made, monkeypatch):
+    options = SHORT | {"max_epochs": 5, "patience": 9}
+    whole, X, y = made(**options)
+    whole.fit(X, y)
     interrupt_after(monkeypatch, 3)
-    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
-        model = LipschitzRNNClassifier(**options).fit(SERIES, KINDS)
+    model = made(**options)[0]
+    with pytest.raises(KeyboardInterrupt, match="interrupted after 3 epochs; it is fitted"):
+        model.fit(X, y)
     assert model.history_ == whole.history_[:3]
-    assert model.predict(OTHERS).shape == (100,)
+    assert set(vars(model)) == set(vars(whole))
+    assert model.predict(X).shape == whole.predict(X).shape
+
+
+def test_an_interrupt_stops_a_search(monkeypatch):
+    interrupt_after(monkeypatch, 1)
+    search = GridSearchCV(LipschitzRNNClassifier(**SHORT), {"lr": [0.1, 0.01]}, cv=2)
+    with pytest.raises(KeyboardInterrupt, match="after 1 epochs"):
+        search.fit(SERIES, KINDS)
+
+
+def test_an_interrupt_of_another_training_keeps_the_first_until_an_epoch_is_over(monkeypatch):
+    model = LipschitzRNNClassifier(**SHORT).fit(SERIES, KINDS)
+    before = weights_of(model)
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(OTHERS, ["other"] * 100)
+    assert model.classes_.tolist() == ["fast", "slow"]
+    assert torch.equal(weights_of(model), before)
 
 
 def test_an_interrupt_before_the_first_epoch_is_one(monkeypatch):
@@ -167,6 +202,40 @@ def test_a_loss_that_is_not_finite_is_an_error_and_changes_nothing():
     with pytest.raises(FloatingPointError, match=r"expected a finite loss .* Lower lr"):
         model.fit(SERIES, KINDS)
     assert torch.equal(weights_of(model), before)
+
+
+TABLE = np.random.default_rng(0).normal(size=(12, 5))
+BLOCK = np.stack((TABLE, TABLE**2), 2)
+WRONG_REFITS = {
+    "too few targets": (LipschitzRNNClassifier, BLOCK, [0, 1], {}),
+    "no targets": (LipschitzRNNRegressor, BLOCK, None, {}),
+    "a wrong parameter": (LipschitzRNNRegressor, BLOCK, TABLE[:, 0], {"lr": -1}),
+    "a wrong width": (LipschitzRNNClassifier, BLOCK, [0, 2] * 6, {"hidden_size": 0}),
+    "no loss": (LipschitzRNNRegressor, BLOCK, TABLE[:, :3], {"unit_options": {"step_size": 1e30}}),
+    "a wrong horizon": (LipschitzRNNForecaster, BLOCK, None, {"horizon": 0}),
+}
+
+
+@pytest.mark.parametrize(("kind", "X", "y", "options"), WRONG_REFITS.values(), ids=WRONG_REFITS)
+def test_a_refit_that_fails_changes_nothing(kind, X, y, options):
+    model = kind(**SHORT).fit(TABLE, np.arange(12) % 2)
+    answers = model.predict(TABLE)
+    model.set_params(**options)
+    before = dict(vars(model))
+    with pytest.raises((ValueError, FloatingPointError)):
+        model.fit(X, y)
+    assert vars(model) == before  # the very same objects
+    assert model.n_features_in_ == 5
+    model.set_params(**kind(**SHORT).get_params())
+    np.testing.assert_array_equal(model.predict(TABLE), answers)
+
+
+def test_a_first_fit_that_fails_leaves_nothing():
+    model = LipschitzRNNClassifier(**SHORT)
+    before = set(vars(model))
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.fit(TABLE, [0, 1])
+    assert set(vars(model)) == before
 
 
 def test_epochs_are_logged(caplog):

@@ -22,6 +22,8 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.export import export_torch
 from lipschitz_rnn.nn import UNITS as ALL
 from lipschitz_rnn.nn import make_layer
+from lipschitz_rnn.nn.patches import Patches, PatchModel
+from lipschitz_rnn.nn.pooled import PooledRegressor
 from lipschitz_rnn.ops import variants
 from lipschitz_rnn.ops.backend import forced_name
 
@@ -106,6 +108,25 @@ def test_models_of_every_kind(tmp_path):
         layer = randomised(RecurrentLayer(cell))
         made = export_torch(layer, path)
         assert made.difference <= 64 * torch.finfo(torch.float64).eps
+
+
+@pytest.mark.parametrize(
+    ("patch", "window"), [(3, 5), pytest.param(1, 4, marks=pytest.mark.slow)], ids=str
+)
+def test_the_model_of_an_estimator(tmp_path, patch, window):
+    layer = LipschitzRNN(2 * window, 5, step_size=0.3, batch_first=True, bidirectional=True)
+    model = PatchModel(Patches(patch, window), PooledRegressor(layer, 3)).eval()
+    made = export_torch(model, tmp_path / "model.pt2", dt=True)
+    assert made.inputs == {"input": ("B", "T", 2), "dt": ("B", "T")}
+    assert made.outputs == {"output": ("B", 3)}
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    for batch, steps in ((3, 7), (1, patch + 1), (2, 40)):
+        input, dt = torch.randn(batch, steps, 2), torch.rand(batch, steps)
+        with torch.no_grad():
+            assert torch.equal(program(input, dt=dt), model(input, dt=dt))
+    if patch > 1:
+        with pytest.raises(AssertionError, match=f"size.*1.* >= {patch + 1}"):
+            program(torch.randn(1, patch, 2), dt=torch.rand(1, patch))
 
 
 def test_layers_of_torch_are_refused(tmp_path):

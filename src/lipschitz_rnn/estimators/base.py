@@ -1,7 +1,8 @@
 """What all estimators share: checking, training, pickling, files."""
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -146,6 +147,12 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> Architecture:
         """What a model of series is built from; ``defaults`` are those of Lipschitz units."""
         where, (unit, options) = self._where, read_unit(self)
+        if series.gaps is not None and options.get("constraint") == "contractive":
+            raise InputError(
+                f"{where}: expected no `times` with constraint='contractive', which holds for "
+                "no longer steps than the usual one, got both. Choose 'contractive-flow', or leave "
+                "`times` out."
+            )
         if series.gaps is not None and not UNITS[unit].takes_dt:
             raise InputError(
                 f"{where}: expected a unit that takes irregular times, got {unit!r}. Leave `times` "
@@ -163,8 +170,23 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             **others,
         )
 
+    @contextlib.contextmanager
+    def _as_it_was_unless_trained(self) -> Iterator[None]:
+        """Leave every attribute as it was if an error comes before a model has been learned."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            if vars(self).get("model_") is before.get("model_"):
+                self.__dict__ = before
+            raise
+
     def _train(self, series: Series, architecture: Architecture, make_task: MakeTask) -> None:
-        """Train a model on series; nothing that was learned before changes until it is done."""
+        """Train a model on series: the last thing that ``fit`` does.
+
+        Raises:
+            KeyboardInterrupt: If it was cut short, once the estimator is fitted all the same.
+        """
         require_threads()
         device, settings = read_device(self), read_settings(self)
         standardize = require_bool(self._where, "standardize", self.standardize)
@@ -173,16 +195,23 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             self._require_same(architecture, series)
             architecture, scaling = self.architecture_, self.scaling_
         else:
-            scaling = Scaling.measure(series, standardize=standardize)
+            scaling = Scaling.measure(series, self._where, standardize=standardize)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=forked(device)):
             torch.manual_seed(seed)
             model = copy.deepcopy(self.model_) if goes_on else architecture.build()
-            task = make_task(model.to(device), scaling.apply(series), generator, device)
-            history = Training(self._where, model, task, settings).run()
-        self.model_, self.architecture_, self.scaling_ = model, architecture, scaling
-        self.history_ = history
+            samples = scaling.apply(series, self._where)
+            task = make_task(model.to(device), samples, generator, device)
+            training = Training(self._where, model, task, settings)
+            training.run()
+        self.architecture_, self.scaling_, self.history_ = architecture, scaling, training.history
+        self.model_ = model
+        if training.interrupted:
+            raise KeyboardInterrupt(
+                f"{self._where}: interrupted after {len(training.history)} epochs; it is fitted, "
+                "with the best weights so far."
+            )
 
     def _require_same(self, architecture: Architecture, series: Series) -> None:
         """Raise ``ValueError`` unless a training can go on from the last one."""

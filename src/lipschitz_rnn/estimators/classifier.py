@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
-from torch.nn import functional
 
+from lipschitz_rnn.estimators.class_weights import read_class_weight, weighted_cross_entropy
 from lipschitz_rnn.estimators.parameters import read_device
 from lipschitz_rnn.estimators.series import Array
 from lipschitz_rnn.estimators.whole import SeriesEstimator
@@ -65,8 +64,8 @@ class LipschitzRNNClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[
           one feature. NaN is a missing value, and stands for the last one observed before.
         - y: (n,), classes of any kind
         - times: (n, T) or n arrays (T_i,): increasing time stamps of the observations, numbers in
-          one unit or ``datetime64``. The time between two observations, divided by the median over
-          the training set, is how long the earlier one is held, at most 8; the last one: 1.
+          one unit or dates. The time between two observations, divided by the median over the
+          training set, is how long the earlier one is held, at most 8; the last one: 1.
 
     Attributes:
         classes_: (C,), sorted.
@@ -149,18 +148,16 @@ class LipschitzRNNClassifier(ClassifierMixin, SeriesEstimator):  # type: ignore[
         Raises:
             ValueError: If a parameter, a shape or a value is not as it should be.
             FloatingPointError: If the loss ceases to be finite.
+            KeyboardInterrupt: If there is one; after a first epoch the estimator is fitted still.
         """
         goes_on = self._goes_on
-        series = self._read(X, times, reset=not goes_on)
-        classes, codes = self._read_classes(y, len(series), goes_on)
-        names = classes[codes]
-        weights = compute_class_weight(self.class_weight, classes=np.unique(names), y=names)
-        whole = np.ones(len(classes))
-        whole[np.unique(codes)] = weights
-        tensor = torch.from_numpy(whole.astype(np.float32)).to(read_device(self))
-        criterion = partial(functional.cross_entropy, weight=tensor)
-        self._fit(series, torch.from_numpy(codes), len(classes), codes, criterion)
-        self.classes_ = classes
+        with self._as_it_was_unless_trained():
+            series = self._read(X, times, reset=not goes_on)
+            classes, codes = self._read_classes(y, len(series), goes_on)
+            weights = read_class_weight(self._where, self.class_weight, classes, codes)
+            criterion = partial(weighted_cross_entropy, weights=weights.to(read_device(self)))
+            self.classes_ = classes
+            self._fit(series, torch.from_numpy(codes), len(classes), codes, criterion)
         return self
 
     def predict_proba(self, X: Any, *, times: Any = None) -> Array:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lipschitz_rnn.estimators.patches import Patches, hold_last
 from lipschitz_rnn.nn import SequenceRegressor
+from lipschitz_rnn.nn.patches import Patches, hold_last
 
 
 class ForecastModel(nn.Module):

@@ -60,8 +60,9 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         device: Where to compute.
 
     Shape:
-        - X: one series (T,) or (T, P); or several: a list of (T_i,) or (T_i, P), or (n, T, P). NaN
-          is a missing value.
+        - X: one series (T,), a list of numbers too; one (T, P), an array or a table; or several: a
+          list of (T_i,) or (T_i, P), themselves lists too, or an array (n, T, P). NaN is a missing
+          value.
         - times: increasing time stamps of the observations, (T,), or n of them.
         - forecasts: (K,) or (K, P) for one series, with n in front for several. With times, the
           first comes one usual step after the last observation, and so on.
@@ -145,28 +146,10 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         Raises:
             ValueError: If a parameter, a shape or a value is not as it should be.
             FloatingPointError: If the loss ceases to be finite.
+            KeyboardInterrupt: If there is one; after a first epoch the estimator is fitted still.
         """
-        goes_on = self._goes_on
-        histories = self._read(X, times, reset=not goes_on)
-        series, longest = histories.series, int(histories.series.counts.max())
-        if longest < 2:
-            wanted, got = "a series of at least 2 steps", "one of 1 sample"
-            raise ValueError(f"{self._where}: expected {wanted}, got {got}.")
-        horizon = require_int(self._where, "horizon", self.horizon, 1)
-        context = self.context_ if goes_on else min(self._wanted_context(horizon), longest)
-        architecture = self._make_architecture(
-            series,
-            horizon * series.values.shape[1],
-            {"step_size": min(1.0, _TIME / context)},
-            patch=1,
-            window=min(require_int(self._where, "window", self.window, 1), context),
-            pooling="forecast",
-            bidirectional=False,
-        )
-        make_task = partial(self._make_task, horizon=horizon, context=context, goes_on=goes_on)
-        self._train(series, architecture, make_task)
-        self.context_ = context
-        self._known = replace(histories, series=last_steps(series, context))
+        with self._as_it_was_unless_trained():
+            self._fit(X, times)
         return self
 
     def predict(self, X: Any = None, *, horizon: int | None = None, times: Any = None) -> Array:
@@ -223,6 +206,29 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         known = ((y[~np.isnan(y)], forecast[~np.isnan(y)]) for y, forecast in pairs)
         return float(np.mean([r2_score(*pair) for pair in known]))
 
+    def _fit(self, X: Any, times: Any) -> None:
+        goes_on = self._goes_on
+        histories = self._read(X, times, reset=not goes_on)
+        series, longest = histories.series, int(histories.series.counts.max())
+        if longest < 2:
+            wanted, got = "a series of at least 2 steps", "one of 1 sample"
+            raise ValueError(f"{self._where}: expected {wanted}, got {got}.")
+        horizon = require_int(self._where, "horizon", self.horizon, 1)
+        context = self.context_ if goes_on else min(self._wanted_context(horizon), longest)
+        architecture = self._make_architecture(
+            series,
+            horizon * series.values.shape[1],
+            {"step_size": min(1.0, _TIME / context)},
+            patch=1,
+            window=min(require_int(self._where, "window", self.window, 1), context),
+            pooling="forecast",
+            bidirectional=False,
+        )
+        make_task = partial(self._make_task, horizon=horizon, context=context, goes_on=goes_on)
+        self.context_ = context
+        self._known = replace(histories, series=last_steps(series, context))
+        self._train(series, architecture, make_task)
+
     def _make_task(
         self,
         model: nn.Module,
@@ -262,7 +268,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         require_threads()
         device, found, known = read_device(self), [], 0
         while known < horizon:
-            samples = self.scaling_.apply(last_steps(series, self.context_))
+            samples = self.scaling_.apply(last_steps(series, self.context_), self._where)
             forecasts = last_forecasts(self.model_.to(device), samples, device)
             block = forecasts.double().numpy() * self.scaling_.scale + self.scaling_.mean
             series = series.extended(block, self.scaling_.time_unit)

@@ -13,6 +13,7 @@ from lipschitz_rnn.estimators.series import (
     read_block,
     read_list,
     read_table,
+    require_some,
 )
 
 
@@ -34,7 +35,8 @@ class Histories:
 def read_histories(estimator: BaseEstimator, X: Any, times: Any, *, reset: bool) -> Histories:
     """Read one series, (T,) or (T, P), or several, in a list or (n, T, P), and their times."""
     where, single = type(estimator).__name__, False
-    if is_list_of_series(X):
+    require_some(where, X)
+    if is_list_of_series(X, of_lists=True):
         series, flat = read_list(estimator, X, reset=reset), np.ndim(X[0]) == 1
     elif axes(X) == 3:
         series, flat = read_block(estimator, X, reset=reset), False

@@ -76,9 +76,11 @@ def read_device(estimator: Any) -> torch.device:
             f"{where}: expected `device` to be 'cpu', 'cuda' or 'cuda:0', .., got "
             f"{estimator.device!r}."
         ) from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, RuntimeError) as error:  # the former without CUDA, of all things
         raise InputError(
-            f"{where}: expected a GPU that torch can use for device={estimator.device!r}, got "
-            "none. Call set_params(device='cpu')."
-        )
+            f"{where}: expected a `device` on which torch can compute here, got "
+            f"{estimator.device!r}: {str(error).splitlines()[0]} Call set_params(device='cpu')."
+        ) from None
     return device

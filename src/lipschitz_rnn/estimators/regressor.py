@@ -138,23 +138,18 @@ class LipschitzRNNRegressor(RegressorMixin, SeriesEstimator):  # type: ignore[mi
         Raises:
             ValueError: If a parameter, a shape or a value is not as it should be.
             FloatingPointError: If the loss ceases to be finite.
+            KeyboardInterrupt: If there is one; after a first epoch the estimator is fitted still.
         """
         goes_on = self._goes_on
-        series = self._read(X, times, reset=not goes_on)
-        if y is None:
-            raise ValueError(
-                f"{self._where}: expected targets, got None: it requires y to be passed, but the "
-                "target y is None."
-            )
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        check_consistent_length(range(len(series)), y)
-        columns = y.reshape(len(y), -1)
-        mean, scale = moments(columns)
-        if goes_on and columns.shape[1] == len(self.target_mean_):  # others are refused below
-            mean, scale = self.target_mean_, self.target_scale_
-        target = torch.from_numpy(((columns - mean) / scale).astype(np.float32))
-        self._fit(series, target, len(mean), np.zeros(len(y)), functional.mse_loss)
-        self.target_mean_, self.target_scale_, self._flat = mean, scale, y.ndim == 1
+        with self._as_it_was_unless_trained():
+            series = self._read(X, times, reset=not goes_on)
+            columns = self._read_targets(y, len(series))
+            mean, scale = moments(columns, f"{self._where}: y")
+            if goes_on and len(mean) == len(self.target_mean_):  # others are refused below
+                mean, scale = self.target_mean_, self.target_scale_
+            target = torch.from_numpy(((columns - mean) / scale).astype(np.float32))
+            self.target_mean_, self.target_scale_ = mean, scale
+            self._fit(series, target, len(mean), np.zeros(len(series)), functional.mse_loss)
         return self
 
     def predict(self, X: Any, *, times: Any = None) -> Array:
@@ -190,3 +185,16 @@ class LipschitzRNNRegressor(RegressorMixin, SeriesEstimator):  # type: ignore[mi
             ValueError: If a shape or a value does not fit what ``fit`` saw.
         """
         return float(r2_score(y, self.predict(X, times=times), sample_weight=sample_weight))
+
+    def _read_targets(self, y: Any, count: int) -> Array:
+        """The numbers of so many series, (n, Q); and whether they had a second axis is noted."""
+        if y is None:
+            raise ValueError(
+                f"{self._where}: expected targets, got None: it requires y to be passed, but the "
+                "target y is None."
+            )
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
+        check_consistent_length(range(count), y)
+        self._flat = y.ndim == 1
+        columns: Array = y.reshape(count, -1)
+        return columns

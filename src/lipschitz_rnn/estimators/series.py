@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-Array = NDArray[Any]
+from lipschitz_rnn.estimators.times import Array as Array
+from lipschitz_rnn.estimators.times import read_gaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Series:
 
     def timed(self, where: str, times: Any) -> "Series":
         """The same series with their time stamps, if there are any."""
-        return self if times is None else replace(self, gaps=_gaps(where, times, self.counts))
+        return self if times is None else replace(self, gaps=read_gaps(where, times, self.counts))
 
     @property
     def ends(self) -> Array:
@@ -75,21 +75,33 @@ def without_last(series: Series, steps: int) -> Series:
     return series.select(series.ends - series.counts, series.counts - steps)
 
 
-def is_list_of_series(X: Any) -> bool:
+def require_some(where: str, X: Any) -> None:
+    """Raise ``ValueError`` if X is empty."""
+    # len() of a sparse matrix is an error
+    if (isinstance(X, (list, tuple)) and not X) or getattr(X, "shape", ())[:1] == (0,):
+        raise ValueError(
+            f"{where}: expected X of at least one series of at least one step, got none."
+        )
+
+
+def is_list_of_series(X: Any, *, of_lists: bool) -> bool:
     """Whether X is several series in a list, not an array of numbers in any disguise.
 
     Args:
         X: Anything.
+        of_lists: What rows of numbers in nested lists, all of one length, are: series too; or an
+            array, as everywhere in scikit-learn.
 
     Returns:
-        Whether it is a list, or an array of objects, of things with axes; but rows of numbers in
-        nested lists, all of one length, are an array, as everywhere in scikit-learn.
+        Whether it is a list, or an array of objects, of things with axes.
     """
     listed = isinstance(X, (list, tuple)) or (
         isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
     )
     if not listed or not len(X) or np.ndim(X[0]) == 0:
         return False
+    if of_lists:
+        return True
     rows = all(isinstance(x, (list, tuple)) and len(x) and np.ndim(x[0]) == 0 for x in X)
     return not (rows and len({len(x) for x in X}) == 1)
 
@@ -170,37 +182,3 @@ def _joined(where: str, parts: Sequence[Array]) -> Series:
             )
     counts = np.array([len(part) for part in parts], dtype=np.int64)
     return Series(np.concatenate(parts), counts)
-
-
-def _gaps(where: str, times: Any, counts: Array) -> Array:
-    """Time from each observation to the next, (F,), NaN at the last of each series."""
-    stamps = [np.asarray(item) for item in times]
-    if len(stamps) != len(counts):
-        raise ValueError(
-            f"{where}: expected `times` of {len(counts)} series as X has, got {len(stamps)}."
-        )
-    for number, (item, count) in enumerate(zip(stamps, counts, strict=True)):
-        if item.shape != (count,):
-            raise ValueError(
-                f"{where}: expected {count} time stamps as X[{number}] has steps, got shape "
-                f"{item.shape} at times[{number}]."
-            )
-    joined = np.concatenate(stamps)
-    if joined.dtype.kind == "M":
-        joined = (joined - joined[0]) / np.timedelta64(1, "s")
-    try:
-        gaps = np.append(np.diff(joined.astype(np.float64)), np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where}: expected `times` as numbers or datetime64, got {joined.dtype}: {error}."
-        ) from None
-    ends = counts.cumsum() - 1
-    gaps[ends] = 1.0
-    wrong = ~((gaps > 0) & (gaps < np.inf))
-    if wrong.any():
-        raise ValueError(
-            f"{where}: expected finite time stamps that increase, got others at "
-            f"times[{np.searchsorted(ends, wrong.argmax())}]."
-        )
-    gaps[ends] = np.nan
-    return gaps

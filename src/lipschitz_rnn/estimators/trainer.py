@@ -2,7 +2,6 @@
 
 import logging
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,6 +61,7 @@ class Training:
         task: What to learn.
         settings: How.
         history: The figures of every epoch.
+        interrupted: Whether the training was cut short, after some epochs.
     """
 
     where: str
@@ -71,33 +71,26 @@ class Training:
 
     def __post_init__(self) -> None:
         self.history: list[dict[str, Any]] = []
+        self.interrupted = False
         self._best_loss, self._best_epoch = math.inf, 0
         self._best: dict[str, Tensor] | None = None
 
-    def run(self) -> list[dict[str, Any]]:
-        """Train to the end.
-
-        Returns:
-            The figures of every epoch.
+    def run(self) -> None:
+        """Train to the end, or until an interrupt.
 
         Raises:
             KeyboardInterrupt: If there is one before the first epoch is over; later ones end the
-                training.
+                training, and are for the caller to pass on.
         """
         try:
             self._run_epochs()
         except KeyboardInterrupt:
             if not self.history:
                 raise
-            warnings.warn(
-                f"{self.where}: interrupted after {len(self.history)} epochs; the best weights "
-                "so far are kept.",
-                stacklevel=4,
-            )
+            self.interrupted = True
         if self._best is not None:
             self.model.load_state_dict(self._best)
         self.model.eval()
-        return self.history
 
     def _run_epochs(self) -> None:
         patience, plan = self.settings.patience, self.task.plan()

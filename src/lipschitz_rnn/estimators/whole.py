@@ -20,6 +20,7 @@ from lipschitz_rnn.estimators.series import (
     read_block,
     read_list,
     read_table,
+    require_some,
 )
 from lipschitz_rnn.estimators.task import Criterion, SeriesTask, answers_of, split
 from lipschitz_rnn.estimators.threads import require_threads
@@ -42,8 +43,9 @@ class SeriesEstimator(RecurrentEstimator):
 
     def _read(self, X: Any, times: Any, *, reset: bool) -> Series:
         """Read n series; a table is n series of one feature."""
+        require_some(self._where, X)
         table = False
-        if is_list_of_series(X):
+        if is_list_of_series(X, of_lists=False):
             series = read_list(self, X, reset=reset)
         elif axes(X) == 3:
             series = read_block(self, X, reset=reset)
@@ -109,5 +111,5 @@ class SeriesEstimator(RecurrentEstimator):
         series = self._read(X, times, reset=False)
         self._require_size(series)
         require_threads()
-        samples, index = self.scaling_.apply(series), torch.arange(len(series))
+        samples, index = self.scaling_.apply(series, self._where), torch.arange(len(series))
         return answers_of(self.model_, samples, index, read_device(self)).cpu()

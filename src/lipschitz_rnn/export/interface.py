@@ -6,59 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.export.stateful import Stateful
 from lipschitz_rnn.export.units import UnitStep, unit_steps
 from lipschitz_rnn.nn import LanguageModel, SequenceClassifier, SequenceRegressor
+from lipschitz_rnn.nn.patches import Patches, PatchModel
+from lipschitz_rnn.nn.pooled import PooledRegressor
 from lipschitz_rnn.nn.state import State
 
 Shape = tuple[int | str, ...]
 """Sizes, and letters for those that are free."""
-
-
-class Stateful(nn.Module):
-    """A model that takes its state and gives it back."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        input: Tensor,
-        hx: State,
-        dt: Tensor | None = None,
-        lengths: Tensor | None = None,
-    ) -> tuple[Tensor, State]:
-        """Run the model.
-
-        Args:
-            input: A padded batch, in the model's layout.
-            hx: The state to begin from.
-            dt: Times, as the model takes them.
-            lengths: Valid steps of each sequence, (B,).
-
-        Returns:
-            Its answers, zero over padding, and the state after each sequence's last step.
-        """
-        model = self.model
-        if isinstance(model, LanguageModel):
-            answers, h_n = model(input, hx)
-            return answers, h_n
-        if isinstance(model, SequenceRegressor):
-            answers, h_n = model(input, hx, dt=dt, lengths=lengths, need_state=True)
-            return answers, h_n
-        times = {} if dt is None else {"dt": dt}
-        if lengths is None:
-            output, h_n = model(input, hx, **times)
-            return output, h_n
-        first = bool(model.batch_first)
-        many = {"batch_first": first, "enforce_sorted": False}
-        packed = {k: pack_padded_sequence(v, lengths, **many) for k, v in times.items()}
-        output, h_n = model(pack_padded_sequence(input, lengths, **many), hx, **packed)
-        steps = input.shape[1 if first else 0]
-        return pad_packed_sequence(output, first, total_length=steps)[0], h_n
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +29,7 @@ class Interface:
         dtype: Of its weights.
         dt: Whether it takes times.
         lengths: Whether it takes lengths.
+        mask: Whether it takes a mask.
         step: Whether it is one step of a stream.
     """
 
@@ -79,7 +38,18 @@ class Interface:
     dtype: torch.dtype
     dt: bool = False
     lengths: bool = False
+    mask: bool = False
     step: bool = False
+
+    @property
+    def patches(self) -> Patches | None:
+        """What cuts a series for the reader; None if nothing does."""
+        return self.model.patches if isinstance(self.model, PatchModel) else None
+
+    @property
+    def reader(self) -> Any:
+        """The model, without what cuts a series for it."""
+        return _reader_of(self.model)
 
     @property
     def layer(self) -> Any:
@@ -88,9 +58,14 @@ class Interface:
 
     @property
     def encoder(self) -> nn.Module:
-        """What is applied to the input first."""
-        encoder: nn.Module = getattr(self.model, "encoder", nn.Identity())
+        """What is applied to the input of the layer first."""
+        encoder: nn.Module = getattr(self.reader, "encoder", nn.Identity())
         return encoder
+
+    @property
+    def whole(self) -> bool:
+        """Whether it answers for a whole series, and so has no state to go on from."""
+        return isinstance(self.model, PatchModel | PooledRegressor)
 
     @property
     def directions(self) -> int:
@@ -100,13 +75,20 @@ class Interface:
     @property
     def states(self) -> tuple[str, ...]:
         """Names of the inputs that are the state."""
+        if self.whole:
+            return ()
         parts = self.units[0].parts
         return ("hx",) if len(parts) == 1 else tuple(f"hx_{part}" for part in parts)
 
     @property
     def answers_every_step(self) -> bool:
         """Whether the answers have an axis of time."""
-        return self._asks_every_step and not self.step
+        return self._asks_every_step and not self.step and not self.whole
+
+    @property
+    def reads_every_state(self) -> bool:
+        """Whether the answers are made of all states of the last layer."""
+        return self.answers_every_step or isinstance(self.reader, PooledRegressor)
 
     @property
     def _asks_every_step(self) -> bool:
@@ -132,30 +114,44 @@ class Interface:
             found["dt"] = self.dtype, self._sequence()
         if self.lengths:
             found["lengths"] = torch.int64, ("B",)
+        if self.mask:
+            found["mask"] = torch.bool, found[name][1]
         return found
 
     def _input(self) -> tuple[torch.dtype, Shape]:
+        if self.features is None:
+            return torch.int64, self._sequence()
+        return self.dtype, self._sequence(self.features)
+
+    @property
+    def features(self) -> int | None:
+        """Numbers per observation; None of a model that reads symbols."""
+        window = 1 if self.patches is None else self.patches.window
         for module in self.encoder.modules():
             if isinstance(module, nn.Embedding):
-                return torch.int64, self._sequence()
+                return None
             if isinstance(module, nn.Linear):
-                return self.dtype, self._sequence(module.in_features)
-        return self.dtype, self._sequence(self.layer.input_size)
+                return module.in_features // window
+        return int(self.layer.input_size) // window
 
     def outputs(self) -> dict[str, tuple[torch.dtype, Shape]]:
         """Dtype and shape of what comes out, by name."""
         logits = isinstance(self.model, SequenceClassifier | LanguageModel)
-        head = getattr(self.model, "head", None)
+        head = getattr(self.reader, "head", None)
         size = self.layer.hidden_size * self.directions if head is None else head.out_features
         shape = self._sequence(size) if self.answers_every_step else ("B", size)
         found: dict[str, tuple[torch.dtype, Shape]] = {
             "logits" if logits else "output": (self.dtype, shape)
         }
+        if self.whole:
+            return found
         state = self.inputs()[self.states[0]]
         return found | {f"{part}_n": state for part in self.units[0].parts}
 
     def sample(self, steps: int, batch: int, seed: int = 0) -> dict[str, Tensor]:
-        """Random inputs, by name."""
+        """Random inputs, by name; in place of steps, so many windows and one observation more."""
+        if self.patches is not None:
+            steps = steps * self.patches.window + 1
         generator = torch.Generator().manual_seed(seed)
         sizes = {"T": steps, "B": batch}
         found = {}
@@ -163,13 +159,15 @@ class Interface:
             shape = [sizes[n] if isinstance(n, str) else n for n in letters]
             if name == "lengths":
                 value = torch.randint(1, steps + 1, shape, generator=generator)
+            elif dtype == torch.bool:
+                value = torch.rand(shape, generator=generator) < 0.7
             elif dtype == torch.int64:
                 symbols = (m for m in self.encoder.modules() if isinstance(m, nn.Embedding))
                 value = torch.randint(next(symbols).num_embeddings, shape, generator=generator)
             elif name == "dt":
                 value = torch.rand(shape, generator=generator, dtype=dtype)
-                # a constraint may admit whole steps alone
-                value = value.round() if self._is_constrained else value
+                if self._is_constrained:  # which may admit whole steps alone, also as a mean
+                    value = value.round() if self.patches is None else torch.ones_like(value)
             else:
                 value = torch.randn(shape, generator=generator, dtype=dtype)
             found[name] = value
@@ -182,14 +180,15 @@ class Interface:
 
     def arguments(
         self, inputs: dict[str, Tensor]
-    ) -> tuple[Tensor, State, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, State, Tensor | None, Tensor | None, Tensor | None]:
         """Inputs by name as :class:`Stateful` takes them."""
         input, dt = inputs[next(iter(self.inputs()))], inputs.get("dt")
         states = tuple(inputs[name] for name in self.states)
         if self.step:
             input = input.unsqueeze(self._time)
             dt = None if dt is None else dt.unsqueeze(self._time)
-        return input, states[0] if len(states) == 1 else states, dt, inputs.get("lengths")
+        state = states[0] if len(states) == 1 else states
+        return input, state, dt, inputs.get("lengths"), inputs.get("mask")
 
     def results(self, answers: Tensor, h_n: State) -> dict[str, Tensor]:
         """What :class:`Stateful` returns, by name."""
@@ -204,21 +203,22 @@ class Interface:
             return self.results(*Stateful(self.model)(*self.arguments(inputs)))
 
 
+def _reader_of(model: nn.Module) -> Any:
+    return model.reader if isinstance(model, PatchModel) else model
+
+
 def _layer_of(model: nn.Module) -> Any:
-    return model.rnn if isinstance(model, SequenceRegressor | LanguageModel) else model
+    reader = _reader_of(model)
+    return reader.rnn if isinstance(reader, SequenceRegressor | LanguageModel) else reader
 
 
-def interface(
-    where: str, model: nn.Module, *, dt: bool = False, lengths: bool = False, step: bool = False
-) -> Interface:
+def interface(where: str, model: nn.Module, **takes: bool) -> Interface:
     """Look at a model that is to be exported.
 
     Args:
         where: Who asks, in error messages.
         model: The model.
-        dt: Whether it is to take times.
-        lengths: Whether it is to take lengths.
-        step: Whether it is to be one step of a stream.
+        **takes: Flags of an :class:`Interface`: ``dt``, ``lengths``, ``mask``, ``step``.
 
     Returns:
         The model and what it is to take.
@@ -227,20 +227,52 @@ def interface(
         InputError: If the model cannot have it.
     """
     model = copy.deepcopy(model).cpu().eval()
-    layer = _layer_of(model)
+    if isinstance(getattr(model, "patches", None), Patches) and not isinstance(model, PatchModel):
+        raise InputError(
+            f"{where}: expected a model that answers once for a series, got {type(model).__name__}."
+            " Forecasts go on from where a series is, which the graph does not know."
+        )
     with torch.no_grad():
-        units = unit_steps(where, layer)
+        units = unit_steps(where, _layer_of(model))
     dtypes = {p.dtype for p in model.parameters() if p.dim()}
-    reason = None
     if len(dtypes) != 1 or not dtypes <= {torch.float32, torch.float64}:
         names = ", ".join(sorted(str(dtype) for dtype in dtypes))
-        reason = f"weights in float32 or float64, got {names}. Convert the model with .float()"
-    elif (dt or lengths) and isinstance(model, LanguageModel):
-        reason = "neither `dt` nor `lengths` for a LanguageModel, got one. It takes none itself"
-    elif dt and not all(unit.timed for unit in units):
-        reason = "a unit that takes `dt`, got one that does not"
-    elif step and layer.bidirectional:
-        reason = "bidirectional=False, got True. The reverse direction needs the future"
+        raise InputError(
+            f"{where}: expected weights in float32 or float64, got {names}. Convert the model with "
+            ".float()."
+        )
+    made = Interface(model, tuple(units), dtypes.pop(), **takes)
+    reason = _why_not(made)
     if reason is not None:
         raise InputError(f"{where}: expected {reason}.")
-    return Interface(model, tuple(units), dtypes.pop(), dt, lengths, step)
+    return made
+
+
+def _answers_once(model: nn.Module) -> bool:
+    if isinstance(model, PooledRegressor):
+        return True
+    return isinstance(model, SequenceRegressor) and not model.every_step
+
+
+def _why_not(face: Interface) -> str | None:
+    """What is wrong with what a model is to take; None if nothing is."""
+    name = type(face.model).__name__.removeprefix("Parametrized")
+    reason = None
+    if (face.dt or face.lengths) and isinstance(face.model, LanguageModel):
+        reason = "neither `dt` nor `lengths` for a LanguageModel, got one. It takes none itself"
+    elif face.dt and not all(unit.timed for unit in face.units):
+        reason = "a unit that takes `dt`, got one that does not"
+    elif face.mask and (not isinstance(face.reader, SequenceRegressor) or face.features is None):
+        reason = (
+            f"a classifier or regressor of numbers with `mask`, got {name}. Fill missing values "
+            "before they go in"
+        )
+    elif face.patches is not None and not _answers_once(face.reader):
+        reason = "patches for a model that answers once, got one that answers at every step"
+    elif face.step and face.whole:
+        reason = (
+            f"a model that answers from the last state, got {name}, which looks at the whole series"
+        )
+    elif face.step and face.layer.bidirectional:
+        reason = "bidirectional=False, got True. The reverse direction needs the future"
+    return reason

@@ -19,7 +19,12 @@ Run = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 
 def export_onnx(
-    model: nn.Module, path: str | Path, *, dt: bool = False, lengths: bool = False
+    model: nn.Module,
+    path: str | Path,
+    *,
+    dt: bool = False,
+    lengths: bool = False,
+    mask: bool = False,
 ) -> ExportedFile:
     r"""Write a model as an ONNX graph for sequences of any length and batches of any size.
 
@@ -33,20 +38,27 @@ def export_onnx(
       has two inputs, such as ``hx_h`` and ``hx_c``;
     - ``dt``, (T, B): how long each input is held, if asked for;
     - ``lengths``, (B,), integers: valid steps of each sequence of a padded batch, if asked for;
+    - ``mask``, (T, B, P), booleans: which values were observed, if asked for;
     - ``logits`` of a classifier or language model, ``output`` of anything else;
     - ``h_n``, (L·D, B, H): the state after the last valid step; of a pair ``h_n`` and ``c_n``.
+
+    The ``model_`` of a fitted estimator, :class:`lipschitz_rnn.LipschitzRNNClassifier` or
+    ``LipschitzRNNRegressor``, answers for whole series: it has no state, and its answers are
+    ``output``, (B, Q), unless it is a plain :class:`SequenceRegressor`.
 
     What is exported is the model in evaluation mode. Before anything is written the graph is run
     on random inputs, by onnxruntime where it is installed, and compared with the model.
 
     Args:
         model: A :class:`SequenceClassifier`, :class:`SequenceRegressor` or :class:`LanguageModel`,
-            or a bare layer: :class:`LipschitzRNN`, :class:`RecurrentLayer` of any of the library's
-            or torch's cells, or torch's RNN, GRU or LSTM; in float32 or float64.
+            a fitted estimator's ``model_``, or a bare layer: :class:`LipschitzRNN`,
+            :class:`RecurrentLayer` of any of the library's or torch's cells, or torch's RNN, GRU or
+            LSTM; in float32 or float64.
         path: The file.
         dt: Whether the graph takes times. It cannot refuse what the model would refuse, such as
             times below 0.
         lengths: Whether the graph takes lengths. Answers to padded steps are zero.
+        mask: Whether the graph takes a mask, and fills what is missing as the model does.
 
     Returns:
         The file, and how far it is from the model.
@@ -62,7 +74,7 @@ def export_onnx(
         >>> made.outputs  # doctest: +SKIP
         {'logits': ('B', 2), 'h_n': (1, 'B', 8)}
     """
-    return _export("export_onnx", model, path, dt=dt, lengths=lengths, step=False)
+    return _export("export_onnx", model, path, dt=dt, lengths=lengths, mask=mask)
 
 
 def export_onnx_step(model: nn.Module, path: str | Path, *, dt: bool = False) -> ExportedFile:
@@ -75,7 +87,7 @@ def export_onnx_step(model: nn.Module, path: str | Path, *, dt: bool = False) ->
     gives, to rounding.
 
     Args:
-        model: As in :func:`export_onnx`; in one direction.
+        model: As in :func:`export_onnx`; in one direction, and answering from the last state.
         path: The file.
         dt: Whether the graph takes ``dt``, (B,).
 
@@ -83,15 +95,14 @@ def export_onnx_step(model: nn.Module, path: str | Path, *, dt: bool = False) ->
         The file, and how far it is from the model.
 
     Raises:
-        InputError: As :func:`export_onnx`, and if the model is bidirectional.
+        InputError: As :func:`export_onnx`, and if the model is bidirectional or needs the whole
+            series.
         OSError: If the file cannot be written.
     """
-    return _export("export_onnx_step", model, path, dt=dt, lengths=False, step=True)
+    return _export("export_onnx_step", model, path, dt=dt, step=True)
 
 
-def _export(
-    where: str, model: nn.Module, path: str | Path, *, dt: bool, lengths: bool, step: bool
-) -> ExportedFile:
+def _export(where: str, model: nn.Module, path: str | Path, **takes: bool) -> ExportedFile:
     try:
         import onnx
     except ImportError:
@@ -101,7 +112,7 @@ def _export(
         ) from None
     from lipschitz_rnn.export.onnx_model import build_onnx
 
-    face = interface(where, model, dt=dt, lengths=lengths, step=step)
+    face = interface(where, model, **takes)
     with torch.no_grad():
         made = build_onnx(face)
     onnx.checker.check_model(made, full_check=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import onnx
 import torch
@@ -10,32 +9,17 @@ from onnx import helper
 
 import lipschitz_rnn
 from lipschitz_rnn.export.interface import Interface
-from lipschitz_rnn.export.onnx_graph import ELEMENT, Graph, Value, declare, initializers
-from lipschitz_rnn.export.units import UnitStep
+from lipschitz_rnn.export.onnx_graph import Graph, Value, declare, initializers
+from lipschitz_rnn.export.onnx_loop import Extras, State, loop
+from lipschitz_rnn.export.onnx_series import filled, patched, pooled, zeros
 from lipschitz_rnn.nn import LanguageModel, SequenceRegressor
+from lipschitz_rnn.nn.pooled import PooledRegressor
 
 OPSET = 17
 """Of the operators: the first one with LayerNormalization."""
 
 IR_VERSION = 8
 """Of the file: what came with that opset, so that runtimes of then can read it."""
-
-State = tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What a loop reads besides its input.
-
-    Attributes:
-        dt: Times, (T, B), zero over padding, or None.
-        lengths: Valid steps of each sequence, (B,), or None.
-        valid: Which steps are no padding, (T, B), or None.
-    """
-
-    dt: Value | None = None
-    lengths: Value | None = None
-    valid: Value | None = None
 
 
 def build_onnx(face: Interface) -> onnx.ModelProto:
@@ -51,11 +35,11 @@ def build_onnx(face: Interface) -> onnx.ModelProto:
     given = {name: Value(graph, graph.fresh(name), dtype) for name, (dtype, _) in takes.items()}
     for name in gives:
         graph.fresh(name)  # taken
-    x = given[next(iter(given))]
-    x = _timed_first(face, x, len(takes[x.name][1]))
-    extras = _extras(face, given, x)
-    x, finals = _layers(face, face.encoder(x), _starts(graph, face, given), extras)
-    results = [_answers(face, x, finals, extras.valid), *_joined(graph, finals)]
+    x, extras = _read(face, given)
+    x, finals = _layers(face, face.encoder(x), _starts(face, given, x), extras)
+    results = [_answers(face, x, finals, extras)]
+    if not face.whole:
+        results += _joined(graph, finals)
     for name, value in zip(gives, results, strict=True):
         graph.nodes.append(helper.make_node("Identity", [value.name], [name]))
     model = helper.make_model(
@@ -90,6 +74,8 @@ def _metadata(face: Interface) -> dict[str, str]:
         "inputs": {name: shape for name, (_, shape) in face.inputs().items()},
         "outputs": {name: shape for name, (_, shape) in face.outputs().items()},
     }
+    if face.patches is not None:
+        found |= {"patch": face.patches.patch, "window": face.patches.window}
     return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items()}
 
 
@@ -101,24 +87,37 @@ def _timed_first(face: Interface, x: Value, axes: int) -> Value:
     return made
 
 
-def _extras(face: Interface, given: dict[str, Value], x: Value) -> Extras:
+def _read(face: Interface, given: dict[str, Value]) -> tuple[Value, Extras]:
+    """The input of the first layer or its encoder, and what goes along with it."""
+    name = next(iter(given))
+    axes = len(face.inputs()[name][1])
+    x = _timed_first(face, given[name], axes)
     dt = _timed_first(face, given["dt"], 2) if face.dt else None
-    if not face.lengths:
-        return Extras(dt)
+    lengths = given.get("lengths")
+    if face.mask:
+        how = "hold" if face.patches is not None else getattr(face.layer, "missing", "hold")
+        x = filled(x, _timed_first(face, given["mask"], axes), how)
+    if face.patches is not None:
+        x, dt, lengths = patched(face.patches, x, dt, lengths)
+    if lengths is None:
+        return x, Extras(dt)
     graph = x.graph
     steps = graph.node("Shape", x, start=0, end=1, dtype=torch.int64)
     times = graph.node("Range", torch.tensor(0), graph.node("Squeeze", steps), torch.tensor(1))
     times = graph.node("Unsqueeze", times, torch.tensor([1]))
-    valid = graph.node("Less", times, given["lengths"], dtype=torch.bool)
+    valid = graph.node("Less", times, lengths, dtype=torch.bool)
     dt = None if dt is None else torch.where(valid, dt, 0.0)  # type: ignore[call-overload]
-    return Extras(dt, given["lengths"], valid)
+    return x, Extras(dt, lengths, valid)
 
 
-def _starts(graph: Graph, face: Interface, given: dict[str, Value]) -> list[State]:
+def _starts(face: Interface, given: dict[str, Value], x: Value) -> list[State]:
     """The initial state of each layer and direction."""
+    if face.whole:
+        nothing = zeros(x, face.layer.hidden_size)
+        return [(nothing,) * len(unit.parts) for unit in face.units]
 
     def pick(name: str, index: int) -> Value:
-        made: Value = graph.node("Gather", given[name], torch.tensor(index), axis=0)
+        made: Value = x.graph.node("Gather", given[name], torch.tensor(index), axis=0)
         return made
 
     return [tuple(pick(name, index) for name in face.states) for index in range(len(face.units))]
@@ -138,8 +137,8 @@ def _layers(
                 final = unit.step(x, start, extras.dt)
                 output: Value | None = final[0]
             else:
-                wanted = face.answers_every_step or not last_layer
-                output, final = _loop(unit, x, start, extras, wanted)
+                wanted = face.reads_every_state or not last_layer
+                output, final = loop(unit, x, start, extras, wanted)
             finals.append(final)
             outputs.append(output)
         if outputs[0] is not None:
@@ -155,77 +154,14 @@ def _side_by_side(values: Sequence[Value | None]) -> Value:
     return made
 
 
-def _loop(
-    unit: UnitStep, x: Value, start: State, extras: Extras, wanted: bool
-) -> tuple[Value | None, State]:
-    """One unit over whole sequences."""
-    graph, dt, valid = x.graph, extras.dt, extras.valid
-    backward = unit.name.endswith("_reverse")
-    if backward:
-        x, dt = _turned(x, extras), None if dt is None else _turned(dt, extras)
-    holds = unit.step_size is not None  # over a step of length zero
-    if holds and valid is not None and dt is None:
-        dt = graph.node("Cast", valid, to=ELEMENT[graph.dtype], dtype=graph.dtype)
-    body = Graph(graph.dtype, graph)
-    old = tuple(Value(body, graph.fresh(part), graph.dtype) for part in unit.parts)
-    new = unit.step(x, old, dt)
-    if valid is not None and not holds:
-        keep: Value = torch.unsqueeze(valid, -1)  # type: ignore
-        new = tuple(torch.where(keep, n, o) for n, o in zip(new, old, strict=True))  # type: ignore
-    results: list[Value] = []
-    for value in (*new, *new[:1]) if wanted else new:
-        # a result is made in the body, and is one thing only
-        is_made = value.graph is body and value not in (*old, *results)
-        results.append(value if is_made else body.node("Identity", value))
-    made = _scan(unit, body, x, (old, start), results)
-    output = made[len(new)] if wanted else None
-    if output is not None and backward:
-        output = _turned(output, extras)
-    return output, made[: len(new)]
-
-
-def _turned(x: Value, extras: Extras) -> Value:
-    """Backwards in time, each sequence within its own length."""
-    if extras.lengths is None:
-        back, end = torch.tensor([-1]), torch.tensor([torch.iinfo(torch.int64).min])
-        made: Value = x.graph.node("Slice", x, back, end, torch.tensor([0]), back)
-    else:
-        made = x.graph.node("ReverseSequence", x, extras.lengths, batch_axis=1, time_axis=0)
-    return made
-
-
-def _scan(
-    unit: UnitStep, body: Graph, x: Value, states: tuple[State, State], results: Sequence[Value]
-) -> tuple[Value, ...]:
-    """The loop's node: last states, and the output of all times if the body gives one."""
-    old, start = states
-    if not body.slices:
-        body.take(x)  # a step that reads nothing is taken as often as there are inputs
-    slices = body.slices
-    made = helper.make_graph(
-        body.nodes,
-        unit.name,
-        [declare(v.name, v.dtype) for v in (*old, *slices.values())],
-        [declare(v.name, v.dtype) for v in results],
-    )
-    found = x.graph.node(
-        "Scan",
-        *start,
-        *(Value(x.graph, name, v.dtype) for name, v in slices.items()),
-        outputs=len(results),
-        body=made,
-        num_scan_inputs=len(slices),
-    )
-    return found if isinstance(found, tuple) else (found,)
-
-
-def _answers(face: Interface, x: Value, finals: Sequence[State], valid: Value | None) -> Value:
+def _answers(face: Interface, x: Value, finals: Sequence[State], extras: Extras) -> Value:
     """What the model answers, in its layout."""
-    model = face.model
-    if isinstance(model, SequenceRegressor):
-        if not model.every_step:
-            x = _side_by_side([state[0] for state in finals[-face.directions :]])
-        x = model._answer(x)  # type: ignore
+    model, valid = face.reader, extras.valid
+    last = [state[0] for state in finals[-face.directions :]]
+    if isinstance(model, PooledRegressor):
+        x = model.head(pooled(x, _side_by_side(last), extras))
+    elif isinstance(model, SequenceRegressor):
+        x = model._answer(x if model.every_step else _side_by_side(last))  # type: ignore
     elif isinstance(model, LanguageModel):
         x = model.head(x)
     if not face.answers_every_step:

@@ -5,6 +5,7 @@ import dataclasses
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from torch.nn.utils import parametrize
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.files import write_atomically
-from lipschitz_rnn.export.interface import Interface, Stateful, interface
+from lipschitz_rnn.export.interface import Interface, interface
 from lipschitz_rnn.export.result import SIZES, ExportedFile, compare, file_of
+from lipschitz_rnn.export.stateful import Stateful
 from lipschitz_rnn.nn import LipschitzRNN, LipschitzRNNCell
 from lipschitz_rnn.nn.unit import unit_weights
 
@@ -32,6 +34,9 @@ def export_torch(model: nn.Module, path: str | Path, *, dt: bool = False) -> Exp
         import lipschitz_rnn
         program = torch.export.load("model.pt2").module()
         answers, h_n = program(input, hx)
+
+    The ``model_`` of a fitted estimator has no state: its program takes the input, and ``dt``, and
+    returns the answers.
 
     What is exported is the model in evaluation mode, on the CPU. Before anything is written the
     program is saved, loaded, run on random inputs and compared with the model.
@@ -64,9 +69,11 @@ def export_torch(model: nn.Module, path: str | Path, *, dt: bool = False) -> Exp
     program = torch.export.load(io.BytesIO(data)).module()
 
     def run(inputs: dict[str, Tensor]) -> Mapping[str, Tensor]:
-        input, hx, times, _ = face.arguments(inputs)
+        input, hx, times, *_ = face.arguments(inputs)
         options = {"dt": times} if dt else {}
         with torch.no_grad():
+            if face.whole:
+                return face.results(program(input, **options), ())
             return face.results(*program(input, hx, **options))
 
     difference = compare(face, run)
@@ -78,20 +85,31 @@ def export_torch(model: nn.Module, path: str | Path, *, dt: bool = False) -> Exp
 def _program_of(face: Interface) -> bytes:
     """The saved program."""
     given = face.sample(*SIZES[0])
-    input, hx, dt, _ = face.arguments(given)
+    input, hx, dt, *_ = face.arguments(given)
     options = {} if dt is None else {"dt": dt}
-    free = {letter: torch.export.Dim(letter, min=1) for letter in "TB"}
+    patch = 1 if face.patches is None else face.patches.patch
+    # torch takes it that what is made of T, such as the number of patches, is not 1
+    shortest = {"T": 1 if patch == 1 else patch + 1, "B": 1}
+    free = {letter: torch.export.Dim(letter, min=least) for letter, least in shortest.items()}
     axes = {
         name: {i: free[n] for i, n in enumerate(shape) if isinstance(n, str)}
         for name, (_, shape) in face.inputs().items()
     }
     states = tuple(axes[name] for name in face.states)
-    shapes = {"input": axes[next(iter(axes))], "hx": states if len(states) > 1 else states[0]}
+    shapes: dict[str, Any] = {"input": axes[next(iter(axes))]}
+    if not face.whole:
+        shapes["hx"] = states if len(states) > 1 else states[0]
     if dt is not None:
         shapes["dt"] = axes["dt"]
+    model, args = (face.model, (input,)) if face.whole else (Stateful(face.model), (input, hx))
     with torch.no_grad():  # which leaves the loop of what has no kernel a plain one
         program = torch.export.export(
-            Stateful(face.model), (input, hx), options, dynamic_shapes=shapes
+            model,
+            args,
+            options,
+            dynamic_shapes=shapes,
+            # or torch stops at what it cannot prove of a number of patches, rounded up
+            prefer_deferred_runtime_asserts_over_guards=patch > 1,
         )
     stream = io.BytesIO()
     torch.export.save(program, stream)
