@@ -24,6 +24,7 @@ def without_times(folder: Path):
             "sessions",
         ):
             meta["content"].pop(key, None)
+        meta["data"].pop("input_dtype", None)  # of files, whose samples are the same in memory
         content[name] = {key: value.numpy().tobytes() for key, value in tensors.items()}, meta
     lines = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
     for line in lines:

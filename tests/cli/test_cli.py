@@ -140,6 +140,19 @@ def test_predict(capsys, run, tmp_path, kind):
     assert np.load(out).tolist() == classes
 
 
+def test_predict_in_json(capsys, run, tmp_path):
+    path, out = tmp_path / "samples.npy", tmp_path / "out.csv"
+    np.save(path, load_digits().test_images[:3])
+    assert main(["predict", str(run), str(path), "--out", str(out)]) == 0
+    classes = [int(line) for line in out.read_text().splitlines()]
+    told = {"run": str(run), "weights": "best", "shape": [3]}
+    for options, rest in (([], {"answers": classes}), (["--out", str(out)], {"out": str(out)})):
+        assert main(["predict", str(run), str(path), "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out) == told | rest
+    assert main(["predict", str(run), str(path), "--json", "--probabilities"]) == 0
+    assert np.argmax(json.loads(capsys.readouterr().out)["answers"], 1).tolist() == classes
+
+
 def pickled(path):
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
 
@@ -376,8 +389,19 @@ def test_a_full_disk_leaves_nothing_half_written(run, tmp_path):
         ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 2, done.stderr
-    assert re.fullmatch(r"error: .*File too large.*out\.csv.*\n", done.stderr)
+    assert re.fullmatch(r"error: .*File too large; nothing was.*out\.csv.*\n", done.stderr)
     assert not list(tmp_path.glob("out.csv*"))
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_was_closed_before_the_start(capsys, monkeypatch, closed):
+    """As a shell does by ``>&-``: Python then has None for it."""
+    monkeypatch.setattr(sys, closed, None)
+    assert main(["info"]) == 0
+    assert main(["evaluate", "absent"]) == 2
+    out, err = capsys.readouterr()
+    assert ("kernel" in out) == (closed != "stdout")
+    assert ("error:" in err) == (closed != "stderr")
 
 
 def test_a_terminal_that_lacks_a_letter_is_no_reason_to_fail(tmp_path):

@@ -111,7 +111,9 @@ def test_torch(capsys, digits):
 def test_c_has_the_name_of_its_file(capsys, digits, tmp_path):
     file = tmp_path / "gesture.h"
     out = output(capsys, "export", digits, "--format", "c", "--output", file)
-    assert out == f"{file}: {file.stat().st_size:,} bytes\n"
+    told = rf"{re.escape(str(file))}: {file.stat().st_size:,} bytes\n"
+    told += r"(differs from the model by \d\S* at most \(\w+\)|not compared with the model: .*)\n"
+    assert re.fullmatch(told, out)
     assert file.read_text() == c_header(load_trained(digits).model, name="gesture")
     output(capsys, "export", digits, "--format", "c", "--output", tmp_path / "my-model.h")
     assert "model_step(" in (tmp_path / "my-model.h").read_text()
@@ -137,6 +139,22 @@ def test_what_cannot_be_exported_is_one_line(capsys, train, format, message):
 def test_lengths_are_for_sequences(capsys, digits):
     told = fail(capsys, "export", digits, "--format", "c", "--lengths")
     assert "--format onnx, got c" in told
+
+
+def test_a_c_header_without_a_compiler_is_not_compared(capsys, monkeypatch, digits, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = "export", digits, "--format", "c", "--output", tmp_path / "a.h"
+    out = output(capsys, *command)
+    assert out.endswith("not compared with the model: no C compiler (cc, gcc, clang) was found\n")
+    found = json.loads(output(capsys, *command, "--json"))
+    assert found["difference"] is None
+
+
+def test_a_folder_is_no_file(capsys, digits, tmp_path):
+    told = fail(capsys, "export", digits, "--format", "onnx", "--output", tmp_path)
+    assert "got a folder. Name one in it, such as" in told
+    assert str(tmp_path / "model.onnx") in told
+    assert not tmp_path.with_name(tmp_path.name + ".tmp").exists()
 
 
 def test_no_run_and_no_folder(capsys, digits, tmp_path):

@@ -83,6 +83,16 @@ def test_whether_there_is_a_header():
     with pytest.raises(RowError, match="a number in column 2, got 'x'"):
         parse("1,x\n1,2")  # one number is enough: it is no header
     assert len(rows("sensor-1,1,2", stream="1")) == 1
+    table = ",x,y\n0,1,2\n1,3,4"  # of pandas, whose index has no name
+    assert [row.values for row in rows(table, values=("x", "y"))] == [[1, 2], [3, 4]]
+    assert [row.values for row in rows(table, stream="1")] == [[1, 2], [3, 4]]
+    with pytest.raises(InputError, match="expected 2 columns of inputs, got 3: , x, y"):
+        parse(table)
+    mixed = "0,1,t\n5,6,7"  # asked for by its name, among numbers
+    assert rows(mixed, when="t") == [Row(2, [5, 6], None, 7)]
+    assert math.isnan(rows(",\n1,2")[0].values[0])  # nothing at all is a row of gaps
+    with pytest.raises(InputError, match=r"no header \(if it is one: --header\), got 'x'"):
+        parse("1,2,3", values=("x", "2"))
     assert len(rows("sensor,x,y\nsensor-1,1,2", stream="1")) == 1
 
 
@@ -134,7 +144,7 @@ WRONG = [
     ("a,b,c\n1,2,3", {}, "2 columns of inputs, got 3: a, b, c. Name them with --columns"),
     ("a,b\n1,2", {"when": "t"}, "time: expected a column among a, b, got 't'"),
     ("a,b\n1,2", {"values": ("a", "c")}, "--columns: expected a column among a, b, got 'c'"),
-    ("1,2", {"values": ("a", "b")}, "a number from 1, as there is no header, got 'a'"),
+    ("1,2", {"values": ("a", "b")}, "a number from 1, as the first line is no header"),
     ("a,b\n1,2", {"values": ("1", "3")}, "got '3'"),
     ("1,2\n", {"values": ("1", "0")}, "got '0'"),
     ("1,2\n", {"values": ("1",)}, "2 columns of inputs, got 1"),

@@ -30,7 +30,7 @@ def test_classes_of_pixels(streamed, stream, answers, run, chunk):
     code, out, err = stream(folder, rows=as_csv(pixels))
     assert code == 0
     assert out.startswith("row,class\n1,")
-    assert "pixels from 0 to 16, multiplied by 0.0625 as in training" in err
+    assert "whole numbers from 0 to 16, multiplied by 0.0625 as in training" in err
     assert err.endswith("240 rows answered, 0 skipped\n")
 
 

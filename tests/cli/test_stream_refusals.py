@@ -52,8 +52,13 @@ def test_a_bad_row_ends_it_after_the_rows_before(streamed, stream, chunk, tmp_pa
 
 
 REFUSED = [
-    ("digits", [], "1,2,3,4,5,6,7,17\n", "pixels, whole numbers from 0 to 16, got 17.0; give"),
-    ("digits", [], "1,2,3,4,5,6,7,0.5\n", "pixels, whole numbers"),
+    (
+        "digits",
+        [],
+        "1,2,3,4,5,6,7,17\n",
+        "whole numbers from 0 to 16, as in training, got 17.0; give",
+    ),
+    ("digits", [], "1,2,3,4,5,6,7,0.5\n", "whole numbers from 0"),
     ("digits", [], "1,2\n", "expected 8 numbers, got 2"),
     ("digits", [], "[1,2]\n", "expected 8 numbers, got 2"),
     ("digits", ["--dt", "1"], "-1,1,2,3,4,5,6,7,8\n", "a time of at least 0"),
@@ -73,9 +78,11 @@ def test_rows_that_are_refused(streamed, stream, run, options, rows, message):
 
 ERRORS = [
     ("digits", ["--time", "t", "--dt", "d"], "--time or --dt, got both"),
+    ("pendulum", ["--time-unit", "0.1"], "--time-unit with --time, got it without"),
+    ("pendulum", ["--dt", "1", "--time-unit", "0.1"], "--time-unit with --time"),
     ("digits", ["--scale", "nan"], "--scale: expected a finite number"),
     ("digits", ["--time", "1", "--time-unit", "0"], "a finite `time_unit` > 0"),
-    ("digits", ["--columns", "a,b"], "there is no header, got 'a'"),
+    ("digits", ["--columns", "a,b"], "is no header (if it is one: --header), got 'a'"),
     ("lstm", ["--time", "1"], "takes times `dt`"),
     ("bidirectional", [], "bidirectional=False, got True"),
     ("pendulum", ["--probabilities"], "--probabilities: expected a model of classes"),

@@ -43,6 +43,14 @@ def test_a_harmed_state_file_is_refused_and_kept(streamed, stream, tmp_path):
     assert state.read_bytes() == b"precious"
 
 
+def test_a_state_that_cannot_be_written_is_known_before_the_first_row(streamed, stream, tmp_path):
+    """A folder in the way of the temporary file: root may write into any other."""
+    (tmp_path / "s.tmp").mkdir()
+    code, out, err = stream(streamed("pendulum"), "--state", tmp_path / "s", rows="1\n")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: .*/s: expected a folder that the state can be written in.*\n", err)
+
+
 def test_no_rows_at_all(streamed, stream, tmp_path):
     for rows in ("", "\n\n", "a,b,c,d,e,f,g,h\n"):
         code, out, err = stream(streamed("digits"), "--state", tmp_path / "s", rows=rows)

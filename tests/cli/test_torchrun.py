@@ -4,11 +4,13 @@ import json
 import os
 import random
 import re
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,21 @@ def test_what_is_wrong_is_said_once_and_ends_all(tmp_path):
     assert len(re.findall(r"^error: ", err, re.MULTILINE)) == 1
     assert re.search(r"Root Cause(.*\n)*? *rank +: 0 .*\n *exitcode +: 2 ", err)
     assert {path.name for path in tmp_path.iterdir()} == {"precious"}
+
+
+def test_a_worker_leaves_without_winding_python_up(monkeypatch, capsys):
+    """Threads of gloo that are left then abort it, in the place of its exit code."""
+    left, program = [], Path(find_spec("lipschitz_rnn.cli.__main__").origin)
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(sys, "argv", ["lipschitz-rnn", "train", "digts"])
+    for launched in (False, True):
+        if launched:
+            for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "1"}.items():
+                monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            runpy.run_path(str(program), run_name="__main__")
+        assert left == [2] * launched
+    assert "Did you mean" in capsys.readouterr().err
 
 
 @pytest.mark.slow

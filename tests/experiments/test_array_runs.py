@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from lipschitz_rnn.experiments import (
     train_run,
 )
 from lipschitz_rnn.experiments.dynamics import largest_dt, sample_batch
+from lipschitz_rnn.experiments.stream_rows import Scale, training_scale
 from lipschitz_rnn.training import UpdateDone, fit, load_checkpoint, save_checkpoint
 
 SMALL = ["model.hidden_size=6", "training.epochs=2", "training.batch_size=4", "training.threads=1"]
@@ -151,9 +153,77 @@ def test_predictions_are_those_that_were_tested(tmp_path, name):
         assert answers.shape == target.shape
         error = (answers.double() - target).square().mean().item()
         assert error == pytest.approx(record.last.test["mse"], rel=1e-5)
-    for wrong in (arrays["input"][0], arrays["input"][..., :2], arrays["input"].astype(np.int64)):
+    for wrong in (arrays["input"][0], arrays["input"][..., :2], arrays["input"] > 0):
         with pytest.raises(InputError, match="predict: "):
             predict_run(tmp_path / "run", wrong)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.uint8, 1 / 255), (np.int16, 1 / 32768)])
+def test_integers_are_scaled_as_in_training_or_refused(tmp_path, capsys, dtype, scale):
+    """A copy in another type would be read as it is: numbers some hundred times too large."""
+    folder = save(tmp_path / "data", make_arrays("classes", dtype=dtype))
+    train_run(load_preset("arrays", [f"data.path={folder}", *SMALL]), tmp_path / "run")
+    samples = np.load(folder / "test_input.npy")
+    trained = load_trained(tmp_path / "run")
+    assert trained.input_dtype == samples.dtype.name
+    with torch.no_grad():
+        logits = trained.model(torch.from_numpy(samples.astype(np.float32)) * scale)
+    torch.testing.assert_close(predict_run(tmp_path / "run", samples), logits.softmax(-1))
+    wide = predict_run(tmp_path / "run", samples.astype(np.int64))  # as a text file has them
+    assert torch.equal(wide, predict_run(tmp_path / "run", samples))
+    other = np.int16 if dtype is np.uint8 else np.uint8
+    for wrong in (samples.astype(np.float32), samples.astype(np.int64) + 2**16):
+        with pytest.raises(InputError, match=r"predict: .*Convert (it|them) to what was trained"):
+            predict_run(tmp_path / "run", wrong)
+    assert torch.equal(predict_run(tmp_path / "run", samples.astype(other)), wide)
+    limits, rows = np.iinfo(dtype), tmp_path / "rows.csv"
+    scaled = training_scale(trained.config.data, trained.input_dtype)
+    assert scaled == Scale(scale, limits.max, limits.min)
+    np.savetxt(rows, samples[0], fmt="%d", delimiter=",")
+    assert main(["stream", str(tmp_path / "run"), str(rows), "--probabilities"]) == 0
+    out, err = capsys.readouterr()
+    last = [float(share) for share in out.splitlines()[-1].split(",")[1:]]
+    np.testing.assert_allclose(last, wide[0], rtol=2e-5)
+    assert f"whole numbers from {limits.min} to {limits.max}, multiplied by {scale:.6g}" in err
+    assert main(["stream", str(tmp_path / "run"), str(rows), "--scale", "1"]) == 0
+
+
+def test_floats_as_trained_on_and_runs_that_did_not_say(tmp_path):
+    folder = save(tmp_path / "data", make_arrays("classes"))
+    train_run(load_preset("arrays", [f"data.path={folder}", *SMALL]), tmp_path / "run")
+    samples = np.load(folder / "test_input.npy")
+    predict_run(tmp_path / "run", samples.astype(np.float64))  # no float is scaled
+    with pytest.raises(InputError, match="expected samples in float32, as trained on, got uint8"):
+        predict_run(tmp_path / "run", samples.astype(np.uint8))
+    path = tmp_path / "run/best.safetensors"
+    tensors, meta = load_checkpoint(path)
+    assert meta["data"].pop("input_dtype") == "float32"
+    save_checkpoint(path, tensors, meta)
+    trained = load_trained(tmp_path / "run")
+    assert training_scale(trained.config.data, trained.input_dtype) == Scale()
+    predict_run(tmp_path / "run", samples.astype(np.uint8))
+    assert evaluate_run(tmp_path / "run").samples == len(samples)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_no_class_is_chosen_among_what_are_no_numbers(tmp_path, value):
+    folder = save(tmp_path / "data", make_arrays("classes"))
+    train_run(load_preset("arrays", [f"data.path={folder}", *SMALL]), tmp_path / "run")
+    samples = np.load(folder / "test_input.npy").astype(np.float64)
+    samples[2, 3, 1] = value
+    told = f"got {np.float64(value)} in sample 2, counted from 0. Fill what is missing"
+    with pytest.raises(InputError, match=re.escape(told)):
+        predict_run(tmp_path / "run", samples)
+
+
+def test_states_that_grow_without_bound_are_told(tmp_path):
+    folder = save(tmp_path / "data", make_arrays("frames", series=True))
+    settings = ["data.steps=7", "model.nonlinearity=identity", *SMALL]
+    train_run(load_preset("arrays", [f"data.path={folder}", *settings]), tmp_path / "run")
+    samples = np.load(folder / "test_input.npy")
+    samples[5] = 3e38
+    with pytest.raises(InputError, match="expected finite answers, got others to step 5"):
+        predict_run(tmp_path / "run", samples)
 
 
 def test_a_model_that_takes_times_is_not_asked_without(tmp_path):

@@ -1,5 +1,6 @@
 """Models as C: compiled without a warning, and compared with the models themselves."""
 
+import copy
 import ctypes
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ from torch import nn
 
 from lipschitz_rnn import LipschitzRNN, RecurrentLayer, SequenceClassifier, SequenceRegressor
 from lipschitz_rnn.export import c_header
-from lipschitz_rnn.nn import AntisymmetricRNNCell, ResidualRNNCell
+from lipschitz_rnn.export.c_compared import compare_c
+from lipschitz_rnn.nn import AntisymmetricRNNCell, LanguageModel, ResidualRNNCell
+from lipschitz_rnn.nn.pooled import PooledRegressor
 from lipschitz_rnn.ops import NONLINEARITIES, RK4, ButcherTableau, Nonlinearity
 
 COMPILER = shutil.which("cc")
@@ -95,6 +98,8 @@ def test_states_and_answers_are_those_of_the_model(tmp_path, unit, dtype):
     top = states[:, -model.rnn.hidden_size :]
     # sums of some ten numbers, in another order, over twelve steps that amplify little
     bound = 256 * torch.finfo(dtype).eps
+    difference, _ = compare_c(model, c_header(model, name="own"), "own")
+    assert 0 < difference <= 8 * bound
     assert (top - output).abs().max() <= bound * output.abs().max().clamp_min(1)
     assert (answers - known).abs().max() <= bound * output.abs().max().clamp_min(1) * 8
     assert output.abs().max() > 0.1
@@ -111,6 +116,35 @@ def test_a_regressor_and_a_bare_layer(tmp_path):
     alone, _ = run_c(tmp_path / "bare", model.rnn, input, dt, 0)
     assert torch.equal(alone, states)
     assert "ANSWERS" not in c_header(model.rnn)
+    assert compare_c(model.rnn, c_header(model.rnn))[0] < 1e-13
+
+
+@needs_compiler
+def test_a_header_of_other_weights_is_found_out():
+    model = SequenceClassifier(LipschitzRNN(2, 3), 2).half()
+    header = c_header(model)
+    assert compare_c(model, header)[0] < 1e-6
+    assert compare_c(model, "no C") == (None, f"{COMPILER} could not compile it")
+    with torch.no_grad():
+        model.head.bias += 0.01
+    with pytest.raises(RuntimeError, match=r"differs from the model by 0\.0.*nothing was written"):
+        compare_c(model, header)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor])
+def test_a_model_that_answers_at_every_step(tmp_path, kind):
+    """The same arithmetic: the head may be asked after any step."""
+    model = randomised(kind(LipschitzRNN(2, 3, 2), 2, every_step=True, dropout=0.5), torch.float64)
+    input, dt = torch.randn(5, 2).double(), torch.ones(5).double()
+    for steps in (1, 3, 5):
+        _, answers = run_c(tmp_path, model, input[:steps], dt[:steps], 2)
+        with torch.no_grad():
+            known = model(input.unsqueeze(1))[steps - 1, 0]
+        assert torch.allclose(answers, known, rtol=1e-13, atol=1e-14)
+    once = kind(model.rnn, 2).double().eval()
+    once.head = model.head
+    assert c_header(model) == c_header(once)
 
 
 @needs_compiler
@@ -163,6 +197,12 @@ def test_a_method_of_a_users_own(tmp_path):
     assert torch.allclose(states, output, rtol=1e-13, atol=1e-14)
 
 
+def with_deep_head():
+    model = SequenceRegressor(LipschitzRNN(2, 3), 2)
+    model.head = nn.Sequential(model.head, nn.ReLU())
+    return model
+
+
 OWN = Nonlinearity("tanh", lambda x: x.tanh() * 2, 0.0, 2.0)
 
 
@@ -176,8 +216,12 @@ OWN = Nonlinearity("tanh", lambda x: x.tanh() * 2, 0.0, 2.0)
         (
             lambda: SequenceClassifier(LipschitzRNN(3, 3), 2, encoder=nn.Linear(2, 3)),
             ValueError,
-            "encoder",
+            "an encoder Linear",
         ),
+        (lambda: PooledRegressor(LipschitzRNN(2, 3), 2), ValueError, "got a PooledRegressor"),
+        (lambda: LanguageModel(LipschitzRNN(2, 3), 9), ValueError, "got a LanguageModel"),
+        (lambda: with_deep_head(), ValueError, "a head Sequential"),
+        (lambda: SequenceRegressor(LipschitzRNN(2, 3), 2, dropout=0.1), ValueError, "model.eval"),
     ],
 )
 def test_what_has_no_header_says_why(make, error, message):
@@ -188,8 +232,10 @@ def test_what_has_no_header_says_why(make, error, message):
 def test_names_and_weights_that_c_cannot_have():
     with pytest.raises(ValueError, match="C identifier"):
         c_header(LipschitzRNN(2, 3), name="my model")
-    layer = LipschitzRNN(2, 3)
-    with torch.no_grad():
-        layer.weight_ih_l0[0, 0] = float("nan")
-    with pytest.raises(ValueError, match="not finite"):
-        c_header(layer)
+    model = SequenceClassifier(LipschitzRNN(2, 3), 2)
+    for name in (n for n, p in model.named_parameters() if p.numel() > 1):
+        spoiled = copy.deepcopy(model)
+        with torch.no_grad():
+            spoiled.get_parameter(name).view(-1)[-1] = float("nan")
+        with pytest.raises(ValueError, match="not finite"):
+            c_header(spoiled)

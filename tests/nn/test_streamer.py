@@ -24,7 +24,7 @@ from nn.streamed import (
 from torch import nn
 
 from lipschitz_rnn import LipschitzRNN, SequenceClassifier, Streamer, use_backend
-from lipschitz_rnn.nn import RecurrentLayer, SequenceRegressor
+from lipschitz_rnn.nn import NoisyLipschitzRNNCell, RecurrentLayer, SequenceRegressor
 
 T, B = 12, 4
 
@@ -133,6 +133,22 @@ def test_training_mode_changes_nothing():
         with pytest.raises(ValueError, match="`input` of shape"):
             Streamer(model).push(input)
         assert [module.training for module in model.modules()] == modes
+
+
+@pytest.mark.parametrize("part", ["rnn", "head.1", "rnn.cells.0"])
+def test_a_part_in_training_mode_changes_nothing(part):
+    """Dropout or noise of that part alone, by the short way of a push too."""
+    rnn = LipschitzRNN(P, 8, 2, dropout=0.5)
+    if "cells" in part:
+        rnn = RecurrentLayer([NoisyLipschitzRNNCell(P, 8, additive_noise=1.0)])
+    model = SequenceRegressor(rnn, 2)
+    model.head = nn.Sequential(model.head, nn.Dropout(0.5))
+    input = torch.randn(T, P)
+    expected = pushed(Streamer(model.eval()), input)
+    model.get_submodule(part).train()
+    assert torch.equal(pushed(Streamer(model), input), expected)
+    assert_matches("chunk", Streamer(model).push_chunk(input), expected, steps=T)
+    assert model.get_submodule(part).training
 
 
 def test_answers_have_no_gradient():

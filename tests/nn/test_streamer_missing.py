@@ -1,5 +1,6 @@
 """Missing values: NaN and masks along a stream are ``mask`` of the whole sequence."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -49,6 +50,16 @@ def test_gaps_are_filled_as_offline(missing, per_feature):
         named = pushed(Streamer(model), input, mask=mask, stream=[["a", "b", "c"]] * T)
         assert_matches("named", named, expected, steps=T)
         assert expected.isfinite().all()
+
+
+def test_none_in_a_list_is_missing():
+    streamer, other = (Streamer(layer()) for _ in range(2))
+    streamer.model.load_state_dict(other.model.state_dict())
+    for row in ([0.1, 0.2, 0.3], [1, None, 2], np.array([None, 1, None])):
+        numbers = [NAN if value is None else float(value) for value in row]
+        assert torch.equal(streamer.push(row), other.push(numbers))
+    chunk = [[1.0, None, 3.0], [None] * P]
+    assert torch.equal(streamer.push_chunk(chunk), other.push_chunk([[1.0, NAN, 3.0], [NAN] * P]))
 
 
 @settings(max_examples=25, deadline=None)

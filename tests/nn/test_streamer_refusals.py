@@ -67,6 +67,32 @@ def test_inputs_that_do_not_fit(method, input, message):
     assert torch.equal(streamer.push(x), pushed(Streamer(model), [x, x])[-1])
 
 
+@pytest.mark.parametrize("input", [["a"] * P, [1, "2", 3], "123", None, {1: 2}, [[1, 2], [3]]])
+def test_what_is_no_number(input):
+    streamer = Streamer(layer())
+    with pytest.raises(TypeError, match=r"^Streamer\.push: expected `input` to be a number, or a"):
+        streamer.push(input)
+    timed = Streamer(layer(), time_unit=1.0)
+    with pytest.raises(TypeError, match=r"^Streamer\.push: expected `time` to be a number, or a"):
+        timed.push([1.0] * P, time="noon")
+    with pytest.raises(TypeError, match=r"^Streamer\.push: expected `dt` to be a number, or a"):
+        streamer.push([1.0] * P, dt=[None])
+
+
+@pytest.mark.parametrize("stream", [3, [3], ["a", None]])
+def test_names_that_are_no_names(stream):
+    streamer = Streamer(layer())
+    streamer.push([1.0] * P, stream="a")
+    message = "expected `stream` to be a str or several, got"
+    for call in (streamer.answer, streamer.clock):
+        with pytest.raises(TypeError, match=message):
+            call(stream=stream)
+    with pytest.raises(TypeError, match=message):
+        streamer.push([1.0] * P, stream=stream)
+    with pytest.raises(TypeError, match=message):
+        streamer.forget(stream)
+
+
 def test_a_head_that_fails_leaves_the_stream():
     model = build("classifier")
     input = observations(model, 4)

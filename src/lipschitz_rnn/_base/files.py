@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If it cannot be written, for want of room or permission.
     """
-    temporary = temporary_name(path)
+    temporary, is_new = temporary_name(path), not os.path.exists(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -36,7 +36,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        reason = f"{error.strerror}; what the file held before is kept, mend this and try again"
+        kept = "nothing was written" if is_new else "what the file held before is kept"
+        reason = f"{error.strerror}; {kept}, mend this and try again"
         raise OSError(error.errno, reason, str(path)) from None
     os.replace(temporary, path)
     if os.name == "posix":  # the new name lasts only once its folder is on disk

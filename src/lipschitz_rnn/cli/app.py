@@ -1,9 +1,10 @@
 """The typer application and its entry point: every verb reports, every error has an exit code."""
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         diverged, each told in one line on stderr; 130 after Ctrl-C. Nothing is said if the reader
         of the output is gone.
     """
+    with _both_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is spelled out
             stream.reconfigure(errors="backslashreplace")
@@ -61,6 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Python flushes once more on its way out, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+@contextlib.contextmanager
+def _both_streams() -> Iterator[None]:
+    """Let what is said to a stream go nowhere if it was closed before the start, as by ``>&-``."""
+    with contextlib.ExitStack() as stack:
+        for stream, redirect in (
+            (sys.stdout, contextlib.redirect_stdout),
+            (sys.stderr, contextlib.redirect_stderr),
+        ):
+            if stream is None:
+                stack.enter_context(redirect(stack.enter_context(open(os.devnull, "w"))))
+        yield
 
 
 def _tell(error: BaseException) -> int:

@@ -62,8 +62,13 @@ def export(
 
     if lengths and format is not Format.onnx:
         raise InputError(f"export: expected --lengths with --format onnx, got {format.value}.")
-    trained = load_trained(run, weights.value)
     path = run / _NAMES[format] if output is None else output
+    if path.is_dir():
+        raise InputError(
+            f"{path}: expected a file to write to, got a folder. Name one in it, such as "
+            f"{path / _NAMES[format]}."
+        )
+    trained = load_trained(run, weights.value)
     made = _write(trained, format, path, lengths)
     if json:
         say(as_json({"run": str(run), "weights": weights.value, "format": format.value, **made}))
@@ -73,7 +78,9 @@ def export(
         shapes = (f"{n} ({', '.join(map(str, shape))})" for n, shape in made.get(kind, {}).items())
         if kind in made:
             say(f"{kind}: {', '.join(shapes)}")
-    if "difference" in made:
+    if made["difference"] is None:
+        say(f"not compared with the model: {made['compared_by']}")
+    else:
         say(f"differs from the model by {made['difference']:.2g} at most ({made['compared_by']})")
 
 
@@ -97,11 +104,14 @@ def _write_header(trained: "TrainedRun", path: Path) -> dict[str, Any]:
     from lipschitz_rnn._base.errors import InputError
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.export import c_header
+    from lipschitz_rnn.export.c_compared import compare_c
 
     name = path.stem if path.stem.isidentifier() and path.stem.isascii() else "model"
     try:
-        data = c_header(trained.model, name=name).encode()
+        text = c_header(trained.model, name=name)
     except (TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from None
-    write_atomically(path, data)
-    return {"path": str(path), "size": len(data), "name": name}
+    difference, by = compare_c(trained.model, text, name)
+    write_atomically(path, text.encode())
+    made = {"path": str(path), "size": len(text), "name": name}
+    return made | {"difference": difference, "compared_by": by}

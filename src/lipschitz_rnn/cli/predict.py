@@ -8,7 +8,7 @@ import typer
 
 from lipschitz_rnn.cli.app import app
 from lipschitz_rnn.cli.examples import epilog
-from lipschitz_rnn.cli.options import RunDir, Weights, WeightsChoice
+from lipschitz_rnn.cli.options import AsJson, RunDir, Weights, WeightsChoice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     epilog=epilog(
         "predict runs/a samples.npy",
         "predict runs/a samples.csv --probabilities --out shares.npy",
+        "predict runs/a samples.npy --json",
     ),
 )
 def predict(
@@ -33,20 +34,24 @@ def predict(
         bool, typer.Option("--probabilities", help="A column for each class instead.")
     ] = False,
     weights: WeightsChoice = Weights.best,
+    json: AsJson = False,
 ) -> None:
     """Answer the samples in FILE with the model of RUN: by classes, or by values."""
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.console import say
     from lipschitz_rnn.cli.samples import read_samples
     from lipschitz_rnn.experiments import predict_run
+    from lipschitz_rnn.experiments.plain import as_json
 
     samples = read_samples(file)
     answer = predict_run(run, samples, weights.value, choose=not probabilities).numpy()
-    content = _encode(answer, is_npy=out is not None and out.suffix == ".npy")
-    if out is None:
-        say(content.decode().rstrip("\n"))
-    else:
-        write_atomically(out, content)
+    if out is not None:
+        write_atomically(out, _encode(answer, is_npy=out.suffix == ".npy"))
+    if json:
+        told = {"run": str(run), "weights": weights.value, "shape": answer.shape}
+        say(as_json(told | ({"answers": answer} if out is None else {"out": out})))
+    elif out is None:
+        say(_encode(answer, is_npy=False).decode().rstrip("\n"))
 
 
 def _encode(answer: "np.ndarray", *, is_npy: bool) -> bytes:

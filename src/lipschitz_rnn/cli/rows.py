@@ -111,9 +111,14 @@ class _CsvRows:
         return self._row(number, fields, plain="_" not in text)
 
     def _is_header(self, fields: Sequence[str]) -> bool:
-        """No field is a number, those aside that were named by their number."""
-        special = {self._columns.when, self._columns.stream}
-        others = [f for i, f in enumerate(fields, 1) if str(i) not in special]
+        """Whether a line has the name of a column that was asked for, or no numbers."""
+        columns = self._columns
+        special = {columns.when, columns.stream}
+        asked = {name for name in (*special, *(columns.values or ())) if name is not None}
+        if any(field in asked and not _is_number(field) for field in fields):
+            return True
+        # beside columns asked for by number, and a table's index, whose name may be empty
+        others = [f for i, f in enumerate(fields, 1) if f and str(i) not in special]
         return bool(others) and not any(_is_number(field) for field in others)
 
     def _arrange(self, names: Sequence[str] | None) -> None:
@@ -214,7 +219,8 @@ def _place(what: str, name: str | None, names: Sequence[str] | None) -> int | No
         return names.index(name)
     if name.isdecimal() and 1 <= int(name) <= (len(names) if names else 10_000):
         return int(name) - 1
-    known = "a number from 1, as there is no header" if names is None else ", ".join(names)
+    unseen = "a number from 1, as the first line is no header (if it is one: --header)"
+    known = unseen if names is None else ", ".join(names)
     raise InputError(f"{what}: expected a column among {known}, got {name!r}.")
 
 

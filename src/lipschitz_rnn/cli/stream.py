@@ -63,8 +63,9 @@ def stream(
         ),
     ] = None,
     time_unit: Annotated[
-        float, typer.Option(help="How much time one step of the model is, in time stamps.")
-    ] = 1.0,
+        float | None,
+        typer.Option(help="How much time one step of the model is, in time stamps; 1 if unset."),
+    ] = None,
     dt: Annotated[
         str | None,
         typer.Option(help="Column that says for how many steps a row is held.", metavar="COLUMN"),
@@ -107,6 +108,11 @@ def stream(
 
     if time is not None and dt is not None:
         raise InputError("stream: expected --time or --dt, got both.")
+    if time is None and time_unit is not None:
+        raise InputError(
+            "stream: expected --time-unit with --time, got it without. Name the column of time "
+            "stamps by --time; --dt is in steps of the model."
+        )
     stream_rows(
         run,
         file,
@@ -120,7 +126,7 @@ def stream(
             format=format.value,
             output=None if output is None else output.value,
             when=None if time is None and dt is None else "time" if dt is None else "dt",
-            time_unit=None if time is None else time_unit,
+            time_unit=None if time is None else 1.0 if time_unit is None else time_unit,
             scale=scale,
             probabilities=probabilities,
             skip=on_error is OnError.skip,

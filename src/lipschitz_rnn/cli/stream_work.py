@@ -10,6 +10,7 @@ from typing import BinaryIO
 import typer
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.files import temporary_name
 from lipschitz_rnn.cli.answers import AnswerWriter
 from lipschitz_rnn.cli.app import RunInterruptedError
 from lipschitz_rnn.cli.calm import Calm
@@ -124,7 +125,7 @@ def stream_rows(run: Path, file: Path, columns: Columns, settings: StreamSetting
         RunInterruptedError: After Ctrl-C.
     """
     trained = load_trained(run, settings.weights)
-    scale = training_scale(trained.config.data) if settings.scale is None else Scale(settings.scale)
+    scale = _scale(trained, settings)
     rows = RowStream(
         trained,
         scale,
@@ -150,12 +151,27 @@ def stream_rows(run: Path, file: Path, columns: Columns, settings: StreamSetting
         warn(f"{work.answered:,} rows answered, {work.skipped:,} skipped")
 
 
+def _scale(trained: TrainedRun, settings: StreamSettings) -> Scale:
+    if settings.scale is not None:
+        return Scale(settings.scale)
+    return training_scale(trained.config.data, trained.input_dtype)
+
+
 def _prepare(rows: RowStream, state: Path) -> None:
     """Load a state that is there; see that one can be written, before hours of rows."""
     if not state.parent.is_dir():
         raise InputError(f"{state}: expected a folder to write the state in, got none.")
     if state.exists():
         rows.load(state)
+    trial = temporary_name(state)
+    try:
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{state}: expected a folder that the state can be written in, got one where it cannot "
+            f"({error.strerror}). Choose another."
+        ) from None
 
 
 def _interrupted(work: _Work, settings: StreamSettings, calm: Calm) -> str:
@@ -170,8 +186,8 @@ def _explain(trained: TrainedRun, scale: Scale, settings: StreamSettings) -> Non
     """What is done to rows that one might not expect."""
     if settings.scale is None and scale.factor != 1:
         warn(
-            f"inputs are pixels from 0 to {scale.maximum}, multiplied by {scale.factor:.6g} as in "
-            "training (--scale)"
+            f"inputs are whole numbers from {scale.minimum} to {scale.maximum}, multiplied by "
+            f"{scale.factor:.6g} as in training (--scale)"
         )
     if settings.when is None and trained.timed:
         warn("the model was trained with times; here every row is held for 1 step (--time, --dt)")

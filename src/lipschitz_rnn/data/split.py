@@ -57,6 +57,12 @@ class Split:
         """Whether its inputs come with times ``dt``."""
         return getattr(self.train, "dt", None) is not None
 
+    @property
+    def input_dtype(self) -> str | None:
+        """Type of the inputs of arrays, which :func:`as_input` scales by it; None of others."""
+        values = getattr(self.train, "values", None)
+        return values.dtype.name if isinstance(values, np.ndarray) else None
+
 
 def require_known(where: str, name: str, value: str, choices: Collection[str]) -> None:
     """Raise ``InputError`` that names the nearest choice unless ``value`` is one."""

@@ -115,6 +115,11 @@ class TrainedRun:
     data: dict[str, Any]
     timed: bool = False
 
+    @property
+    def input_dtype(self) -> str | None:
+        """Type of the arrays it was trained on; None of others, and where it was not kept."""
+        return self.data.get("input_dtype")  # earlier releases kept none
+
 
 def load_trained(run_dir: Path, weights: str = "best") -> TrainedRun:
     """Load a trained model without its data.

@@ -149,14 +149,14 @@ class RowStream:
         for value in values:
             if not (abs(value) <= self._largest or math.isnan(value)):
                 raise RowError(f"expected finite numbers in single precision, got {value!r}")
-        maximum = self._scale.maximum
-        if maximum is None:
+        low, high = self._scale.minimum, self._scale.maximum
+        if high is None:
             return
         for value in values:
-            if not (math.isnan(value) or (0 <= value <= maximum and value == int(value))):
+            if not (math.isnan(value) or (low <= value <= high and value == int(value))):
                 raise RowError(
-                    f"expected pixels, whole numbers from 0 to {maximum}, got {value!r}; give "
-                    "--scale 1 for values on the model's own scale"
+                    f"expected whole numbers from {low} to {high}, as in training, got {value!r}; "
+                    "give --scale 1 for values on the model's own scale"
                 )
 
     def _check_time(self, row: Row) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.data.array_dataset import SCALES
 from lipschitz_rnn.data.image_tasks import IMAGE_TASKS
 from lipschitz_rnn.training import DataConfig
 
@@ -34,18 +37,21 @@ class Scale:
 
     Attributes:
         factor: What numbers are multiplied with.
-        maximum: Numbers are whole, from 0 to this; None for any number.
+        maximum: Numbers are whole, up to this; None for any number.
+        minimum: And from this on.
     """
 
     factor: float = 1.0
     maximum: int | None = None
+    minimum: int = 0
 
 
-def training_scale(data: DataConfig) -> Scale:
+def training_scale(data: DataConfig, input_dtype: str | None = None) -> Scale:
     """How training scaled the numbers that a data set stores.
 
     Args:
         data: The data of a run.
+        input_dtype: Type of the arrays that it was trained on, if it was.
 
     Returns:
         The scale; 1 for numbers that the model reads as they are.
@@ -55,11 +61,14 @@ def training_scale(data: DataConfig) -> Scale:
 
     Examples:
         >>> training_scale(DataConfig("digits", steps=8))
-        Scale(factor=0.0625, maximum=16)
+        Scale(factor=0.0625, maximum=16, minimum=0)
     """
     if data.name in IMAGE_TASKS:
         task = IMAGE_TASKS[data.name]
         return Scale(task.scale(data.pipeline or "task", data.permutation), task.maximum)
+    if input_dtype in SCALES:
+        limits = np.iinfo(input_dtype)
+        return Scale(SCALES[input_dtype], limits.max, limits.min)
     if not data.name.startswith("cifar10"):
         return Scale()
     if data.task == "noise" or data.pipeline == "authors":

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lipschitz_rnn.analysis.gains import read_head
+from lipschitz_rnn.analysis.as_written import require_as_written
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
+from lipschitz_rnn.nn import SequenceRegressor
 from lipschitz_rnn.ops import NONLINEARITIES
 
 _SLOPES = {
@@ -36,14 +37,15 @@ def c_header(model: nn.Module, *, name: str = "model") -> str:
 
     - ``NAME_reset(state)``: the state before the first input;
     - ``NAME_step(state, input, dt)``: one input, held for ``dt`` steps; 1 where there are no times;
-    - ``NAME_answer(state, answer)``: logits or numbers, at any time; not of a bare layer.
+    - ``NAME_answer(state, answer)``: logits or numbers, after any step; not of a bare layer.
 
     The state holds the layers one after the other, from the input on. Sums are in another order
     than torch's, so results agree to rounding.
 
     Args:
-        model: A classifier or regressor without an encoder, or a bare layer, of
-            :class:`LipschitzRNN` or of residual or antisymmetric units; stacked or not.
+        model: A :class:`SequenceClassifier` or :class:`SequenceRegressor` without an encoder, or a
+            bare layer, of :class:`LipschitzRNN` or of residual or antisymmetric units; stacked or
+            not, and whether it answers once or at every step.
         name: What everything is called; a C identifier.
 
     Returns:
@@ -51,8 +53,8 @@ def c_header(model: nn.Module, *, name: str = "model") -> str:
 
     Raises:
         TypeError: If the recurrent part is of another kind.
-        ValueError: If it is gated, bidirectional or has a nonlinearity of its own, the model has an
-            encoder, answers at every step or drops out, a weight is not finite, or the name is no
+        ValueError: If it is gated, bidirectional or has a nonlinearity of its own, the model is of
+            another kind, has an encoder or drops out, a weight is not finite, or the name is no
             identifier.
 
     Examples:
@@ -64,7 +66,7 @@ def c_header(model: nn.Module, *, name: str = "model") -> str:
     where = "c_header"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"{where}: expected `name` to be a C identifier, got {name!r}.")
-    head, units = read_head(where, model), find_units(model, where=where)
+    head, units = _read_head(where, model), find_units(model, where=where)
     for unit in units:
         _require_plain(where, unit)
     real = "double" if units[0].w.dtype == np.float64 else "float"
@@ -78,6 +80,32 @@ def c_header(model: nn.Module, *, name: str = "model") -> str:
     return "\n".join(parts)
 
 
+def _read_head(where: str, model: nn.Module) -> nn.Linear | None:
+    """The head that follows the last layer's state after any step; None of a bare layer."""
+    require_as_written(where, model)
+    if not hasattr(model, "rnn"):
+        return None
+    reason = None
+    # not a subclass with a forward of its own, such as one that answers from all states
+    if type(model).forward is not SequenceRegressor.forward:
+        reason = f"a {type(model).__name__}"
+    elif not isinstance(model.encoder, nn.Identity):
+        reason = f"an encoder {type(model.encoder).__name__}"
+    elif not isinstance(model.head, nn.Linear):
+        reason = f"a head {type(model.head).__name__}"
+    elif model.training and (model.dropout or getattr(model.rnn, "dropout", False)):
+        reason = "dropout in training mode; call model.eval()"
+    elif not all(bool(part.isfinite().all()) for part in model.head.parameters()):
+        reason = "weights of the head that are not finite"
+    if reason is not None:
+        raise ValueError(
+            f"{where}: expected a SequenceClassifier or SequenceRegressor with a linear head and "
+            f"no encoder, or a bare layer, got {reason}."
+        )
+    head: nn.Linear = model.head  # type: ignore[assignment]
+    return head
+
+
 def _require_plain(where: str, unit: UnitMatrices) -> None:
     reason = None
     if unit.gated:
@@ -86,10 +114,15 @@ def _require_plain(where: str, unit: UnitMatrices) -> None:
         reason = "a bidirectional layer, which needs the whole sequence"
     elif NONLINEARITIES.get(unit.nonlinearity.name) is not unit.nonlinearity:
         reason = f"a nonlinearity {unit.nonlinearity.name!r} that C does not know"
-    elif not all(np.isfinite(part).all() for part in (unit.w, unit.u, unit.step_size)):
+    elif not all(np.isfinite(part).all() for part in _numbers_of(unit)):
         reason = "weights or a step size that are not finite"
     if reason is not None:
         raise ValueError(f"{where}: expected a plain unit in one direction, got {reason}.")
+
+
+def _numbers_of(unit: UnitMatrices) -> list[np.ndarray | float]:
+    parts = (unit.a, unit.w, unit.u, unit.b, unit.step_size)
+    return [part for part in parts if part is not None]
 
 
 def _top(name: str, units: Sequence[UnitMatrices], head: nn.Linear | None, real: str) -> str:

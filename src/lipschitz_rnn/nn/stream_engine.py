@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from lipschitz_rnn.nn.stream_input import (
     Frame,
+    Names,
     Numbers,
     Observations,
     elapsed,
     read_dt,
+    read_names,
     read_observed,
     read_stamps,
     read_values,
@@ -21,13 +23,11 @@ from lipschitz_rnn.nn.stream_input import (
 from lipschitz_rnn.nn.stream_model import StreamModel
 from lipschitz_rnn.nn.stream_rows import NamedRows, Rows
 
-Names = str | Sequence[str]
-
 
 @contextlib.contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, and the model's own modes again afterwards."""
-    awake = [module for module in model.modules() if module.training] if model.training else []
+    awake = [module for module in model.modules() if module.training]
     try:
         for module in awake:
             module.training = False
@@ -162,7 +162,7 @@ class StreamEngine:
                 frame = Frame(where, "B", {"T": 1, "B": len(rows.held)})
                 stamps = read_stamps(frame, time, rows.held)
                 seen = Observations(rows.held.unsqueeze(0), time=stamps)
-                names = [stream] if isinstance(stream, str) else stream and list(stream)
+                names = None if stream is None else read_names(where, stream)
                 output = self._advance(frame, rows, seen, names, True)[0][0]
             answer = self.model.answer(output)
             return answer if batched else answer[0]
@@ -173,7 +173,7 @@ class StreamEngine:
             if self.own is None:
                 raise ValueError(f"{where}: expected a push before, got none.")
             return self.own
-        names = [stream] if isinstance(stream, str) else list(stream)
+        names = read_names(where, stream)
         self.require_known(where, names)
         if not names:
             raise ValueError(f"{where}: expected the name of a stream, got none.")
@@ -204,9 +204,7 @@ class StreamEngine:
         if stream is None:
             return None
         single, where = isinstance(stream, str), frame.where
-        names = [stream] if isinstance(stream, str) else list(stream)
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError(f"{where}: expected `stream` to be a str or several, got {stream!r}.")
+        names = read_names(where, stream)
         if single == ("B" in frame.axes) or len(names) != frame.sizes["B"]:
             got = "one name" if single else f"{len(names)} names"
             raise ValueError(

@@ -1,7 +1,8 @@
 """What is pushed to streams, as one time-major batch; and answers back in the caller's layout."""
 
 import math
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from lipschitz_rnn.nn.stream_model import StreamModel
 
 Numbers = float | Tensor | np.ndarray | Sequence[Any]
 """A number, or a tensor, an array or nested lists of them."""
+Names = str | Sequence[str]
+"""The name of a stream, or several."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,9 @@ def read_values(where: str, input: Numbers, model: StreamModel) -> Tensor:
     if not isinstance(input, Tensor):
         factory = model.factory()
         dtype = None if symbols else factory["dtype"]
-        input = torch.as_tensor(input, dtype=dtype, device=factory["device"])
+        is_nested = isinstance(input, (list, tuple, np.ndarray)) and symbols is None
+        value = _with_nan(input) if is_nested else input
+        input = _as_tensor(where, "input", value, dtype, factory["device"])
     if symbols is None:
         require_floating(where, "input", input)
     elif input.dtype not in (torch.int64, torch.int32):
@@ -126,6 +131,15 @@ def read_values(where: str, input: Numbers, model: StreamModel) -> Tensor:
             f"{int(input.min())} to {int(input.max())}."
         )
     return input if symbols is None else input.long()
+
+
+def read_names(where: str, stream: Names) -> list[str]:
+    """Names of streams as a list of strings."""
+    several = isinstance(stream, Iterable) and not isinstance(stream, str)
+    names: list[Any] = list(stream) if several else [stream]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{where}: expected `stream` to be a str or several, got {stream!r}.")
+    return names
 
 
 def read_observed(frame: Frame, values: Tensor, mask: Any) -> Tensor | None:
@@ -162,7 +176,7 @@ def read_dt(frame: Frame, dt: Numbers | None, values: Tensor) -> float | Tensor 
         require_in_range(frame.where, "dt", dt, 0)
         return float(dt)
     dtype = None if isinstance(dt, Tensor) else torch.float64
-    times = torch.as_tensor(dt, dtype=dtype, device=values.device)
+    times = _as_tensor(frame.where, "dt", dt, dtype, values.device)
     require_floating(frame.where, "dt", times)
     if times.dim() == 0:
         return read_dt(frame, times.item(), values)
@@ -171,7 +185,7 @@ def read_dt(frame: Frame, dt: Numbers | None, values: Tensor) -> float | Tensor 
 
 def read_stamps(frame: Frame, time: Numbers, values: Tensor) -> Tensor:
     """Time stamps as (T, B) in float64, finite."""
-    stamps = torch.as_tensor(time, dtype=torch.float64, device=values.device)
+    stamps = _as_tensor(frame.where, "time", time, torch.float64, values.device)
     stamps = frame.read("time", stamps)
     if not bool(stamps.isfinite().all()):
         raise ValueError(f"{frame.where}: expected a finite `time`, got nan or infinity.")
@@ -199,6 +213,29 @@ def elapsed(where: str, before: Tensor, stamps: Tensor, names: Sequence[str] | N
     if not bool((steps < math.inf).all()):
         raise ValueError(f"{where}: expected stamps whose differences are finite, got others.")
     return steps
+
+
+def _as_tensor(
+    where: str, name: str, value: Numbers, dtype: torch.dtype | None, device: torch.device
+) -> Tensor:
+    try:
+        return torch.as_tensor(value, dtype=dtype, device=device)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        if isinstance(value, Tensor):  # the device's own error, not the value's
+            raise
+        raise TypeError(
+            f"{where}: expected `{name}` to be a number, or a tensor, an array or lists of equal "
+            f"length of numbers, got {reprlib.repr(value)}."
+        ) from None
+
+
+def _with_nan(value: Any) -> Any:
+    """NaN in place of None, in lists as deep as they are."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_with_nan(item) for item in value]
+    return math.nan if value is None else value
 
 
 def _letters(axes: str) -> str:

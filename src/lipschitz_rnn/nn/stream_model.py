@@ -130,7 +130,7 @@ class StreamModel:
     def stepper(self) -> Callable[..., tuple[Tensor, State]] | None:
         """The layer's step, where it is all that there is to do for numbers; None elsewhere."""
         rnn = self.rnn
-        if self.model.training or not isinstance(rnn, RecurrentLayer):
+        if not isinstance(rnn, RecurrentLayer) or _any_training(self.model):
             return None
         if not self._is_layer and not isinstance(self.model._modules["encoder"], nn.Identity):
             return None
@@ -144,3 +144,15 @@ class StreamModel:
     def answer(self, output: Tensor) -> Tensor:
         """What the model says to an output, (..., H)."""
         return output if self._is_layer else self.model._modules["head"](output)  # type: ignore[misc]
+
+
+def _any_training(model: nn.Module) -> bool:
+    """Whether some part is in training mode, which may be another than the model's own."""
+    left: list[nn.Module | None] = [model]
+    while left:  # `model.modules()` takes ten times as long, a good part of a short step
+        module = left.pop()
+        if module is not None:
+            if module.training:
+                return True
+            left.extend(module._modules.values())
+    return False

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.checks import require_in_range, require_positive_int
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.tensor_file import read_tensors, write_tensors
-from lipschitz_rnn.nn.stream_engine import Names, StreamEngine
-from lipschitz_rnn.nn.stream_input import Numbers
+from lipschitz_rnn.nn.stream_engine import StreamEngine
+from lipschitz_rnn.nn.stream_input import Names, Numbers, read_names
 from lipschitz_rnn.nn.stream_model import StreamModel
 from lipschitz_rnn.nn.stream_state import TENSORS, engine_state, load_engine_state
 
@@ -117,7 +117,7 @@ class Streamer:
 
         Args:
             input: (P,) or (B, P); symbols () or (B,). The first one without ``stream`` fixes B.
-                What is no tensor becomes one of the model's dtype.
+                What is no tensor becomes one of the model's dtype, with None for missing numbers.
             time: When it came, at least the time before: a number, or (B,). Needed with
                 ``time_unit``, and refused without.
             dt: For how long it is held, in multiples of the step size: a number, or (B,); 1 if
@@ -209,7 +209,7 @@ class Streamer:
         Raises:
             ValueError: If there is no such stream.
         """
-        names = [stream] if isinstance(stream, str) else list(dict.fromkeys(stream))
+        names = list(dict.fromkeys(read_names("Streamer.forget", stream)))
         self._engine.require_known("Streamer.forget", names)
         self._engine.named.forget(names)
 

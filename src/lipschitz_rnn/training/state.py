@@ -197,14 +197,16 @@ def describe_data(split: Split) -> dict[str, Any]:
         split: The samples.
 
     Returns:
-        Their digest, input and output size, kind, and whether they come with times.
+        Their digest, input and output size, kind, whether they have times, and the type of arrays.
     """
+    dtype = split.input_dtype
     return {
         "digest": split.digest,
         "input_size": split.train.input_size,
         "output_size": split.output_size,
         "kind": split.kind,
         "timed": split.timed,
+        **({} if dtype is None else {"input_dtype": dtype}),
     }
 
 
