@@ -103,7 +103,10 @@ def _map_part(folder: Path, part: str, steps: int | None) -> ArrayDataset | Seri
         if file.exists():
             arrays[name] = map_array(file)
         elif name in _NEEDED:
-            raise InputError(f"{file}: expected a file, got none.")
+            raise InputError(
+                f"{file}: expected a file, got none. The folder holds PART_input.npy and "
+                "PART_target.npy for each PART of train, validation and test."
+            )
     values, target, dt = arrays["input"], arrays["target"], arrays.get("dt")
     lengths = arrays.get("lengths")
     try:
