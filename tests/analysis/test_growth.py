@@ -131,6 +131,7 @@ def test_the_smallest_growth_is_the_smallest(seed, n, method, full):
         assert (np.linalg.eigvalsh(form)[0] > 0) == definite
 
 
+@pytest.mark.slow
 @given(
     seed=seeds,
     n=st.integers(1, 6),

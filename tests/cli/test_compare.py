@@ -154,6 +154,7 @@ def test_mistakes_are_one_line(capsys, runs, tmp_path, arguments, message):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_attacks_of_a_model_that_changed_are_tried_anew(capsys, runs, tmp_path):
     """What depends on another run is not read from a file that knew that run with other weights."""
     other = trained(tmp_path / "other", *RESIDUAL, seed=1)

@@ -140,6 +140,7 @@ def test_irregular_times_are_passed_along(capsys, pendulum, tmp_path):
     assert unit["exponents"] == pytest.approx(wanted.exponents.tolist(), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_several_layers_in_both_directions(capsys, train, tmp_path):
     run = train("digits", "data.train_size=64", "model.num_layers=2", "model.bidirectional=true")
     names = ["l0", "l0_reverse", "l1", "l1_reverse"]

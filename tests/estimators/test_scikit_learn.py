@@ -65,6 +65,7 @@ def test_grid_search_over_lists_of_series():
     assert search.predict(SERIES).shape == (60,)
 
 
+@pytest.mark.slow
 def test_a_search_in_other_processes_finds_the_same():
     options = {"param_grid": {"lr": [0.01, 0.001]}, "cv": 2, "refit": False}
     found = [

@@ -13,15 +13,17 @@ RESULTS = Path(__file__).parents[2] / "results"
 CARDS = find_cards(RESULTS)
 
 
-def card_param(path):
-    """Further seeds of a recipe are for `make test-all` and `lipschitz-rnn verify results`."""
-    first = path.parent.name.endswith("-seed1")
-    name = str(path.parent.relative_to(RESULTS))
-    return pytest.param(path, marks=() if first else pytest.mark.slow, id=name)
+def model_param(path, weights):
+    """One model a recipe; the others are for `make test-all` and `lipschitz-rnn verify results`."""
+    one = path.parent.name.endswith("-seed1") and weights == "last"
+    name = f"{path.parent.relative_to(RESULTS)}-{weights}"
+    return pytest.param(path, weights, marks=() if one else pytest.mark.slow, id=name)
 
 
-@pytest.mark.parametrize("weights", ["last", "best"])
-@pytest.mark.parametrize("path", [card_param(path) for path in CARDS])
+@pytest.mark.parametrize(
+    ("path", "weights"),
+    [model_param(path, weights) for path in CARDS for weights in ("last", "best")],
+)
 def test_committed_models_are_what_their_cards_say(path, weights):
     found = verify_card(path, read_card(path), weights)
     if found.status == "skipped":
