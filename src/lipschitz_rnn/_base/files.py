@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If it cannot be written, for want of room or permission.
     """
-    temporary, is_new = temporary_name(path), not os.path.exists(path)
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -36,7 +36,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        kept = "nothing was written" if is_new else "what the file held before is kept"
+        there = os.path.exists(path)
+        kept = "what the file held before is kept" if there else "nothing was written"
         reason = f"{error.strerror}; {kept}, mend this and try again"
         raise OSError(error.errno, reason, str(path)) from None
     os.replace(temporary, path)

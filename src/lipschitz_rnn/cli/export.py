@@ -112,6 +112,7 @@ def _write_header(trained: "TrainedRun", path: Path) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from None
     difference, by = compare_c(trained.model, text, name)
-    write_atomically(path, text.encode())
-    made = {"path": str(path), "size": len(text), "name": name}
+    data = text.encode()
+    write_atomically(path, data)
+    made = {"path": str(path), "size": len(data), "name": name}
     return made | {"difference": difference, "compared_by": by}
