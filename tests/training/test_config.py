@@ -179,5 +179,5 @@ def test_wrong_section_object_is_refused():
 
 def test_decay_begins_once_so_many_epochs_are_finished():
     training = TrainingConfig(epochs=100, lr=1.0, decay_epochs=(90, 95), decay_factor=0.1)
-    rates = [training.lr_in_epoch(epoch) for epoch in (1, 90, 91, 95, 96, 100)]
+    rates = [training.lr_at(epoch - 1, 3, 5) for epoch in (1, 90, 91, 95, 96, 100)]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

@@ -7,7 +7,7 @@ from run_comparison import Stop, without_times
 
 from lipschitz_rnn.training import EpochDone, RunFolder, fit, load_checkpoint, resume
 from lipschitz_rnn.training.checkpoint import save_checkpoint
-from lipschitz_rnn.training.state import load_weights
+from lipschitz_rnn.training.weights import load_weights
 
 
 def make_old(path):

@@ -31,7 +31,7 @@ from lipschitz_rnn.estimators.threads import require_threads
 from lipschitz_rnn.estimators.trainer import Task, Training
 from lipschitz_rnn.nn import UNITS
 from lipschitz_rnn.training.device import forked
-from lipschitz_rnn.training.state import require_model_tensors
+from lipschitz_rnn.training.weights import require_model_tensors
 
 MakeTask = Callable[[nn.Module, Samples, torch.Generator, torch.device], Task]
 

@@ -24,12 +24,8 @@ from lipschitz_rnn.training import (
 )
 from lipschitz_rnn.training.device import require_device
 from lipschitz_rnn.training.distributed import from_first, together
-from lipschitz_rnn.training.state import (
-    describe_data,
-    load_model_tensors,
-    load_weights,
-    require_same_data,
-)
+from lipschitz_rnn.training.state import describe_data, require_same_data
+from lipschitz_rnn.training.weights import load_model_tensors, load_weights
 
 Report = Callable[[str], None]
 

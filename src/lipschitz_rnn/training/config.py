@@ -13,6 +13,7 @@ from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.training.device import DEVICES
 from lipschitz_rnn.training.optimizer import OPTIMIZERS, check_optimizer_options
 from lipschitz_rnn.training.overrides import apply_override, start_afresh_for_a_new_unit
+from lipschitz_rnn.training.schedule import SCHEDULES, one_cycle_factor
 from lipschitz_rnn.training.schema import (
     check_fields,
     choice,
@@ -44,9 +45,15 @@ class TrainingConfig:
             finished: ``[90]`` means epochs 1 to 90 at ``lr`` and epoch 91 onwards at the decayed
             rate. (The authors' code decays one epoch later, ``[91]`` in this convention.)
         decay_factor: See ``decay_epochs``.
+        schedule: ``"steps"`` decays as said above; ``"one-cycle"`` lets the rate rise to ``lr`` and
+            fall to almost nothing, update by update: see
+            :func:`lipschitz_rnn.training.schedule.one_cycle_factor`.
+        warmup: Share of a one-cycle schedule in which the rate rises; 0.3 if unset.
         plateau_factor: The learning rate is multiplied by it after every epoch whose validation
             figure is not the best so far; 1 for never.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
+        average_decay: Of a moving average of the weights, taken after every update, which is what
+            is validated, tested and kept: see :mod:`lipschitz_rnn.training.average`; 0 for none.
         contraction_penalty, contraction_rate: Weight and rate of a ``nn.contraction_penalty``.
         certified_radius: Classify as if inputs moved this far in l2, to the worst effect that
             :func:`lipschitz_rnn.nn.margin_logits` allows; for units that contract by construction.
@@ -72,8 +79,11 @@ class TrainingConfig:
     betas: tuple[float, float] | None = number(None, low=0, high=1, open_high=True)
     decay_epochs: tuple[int, ...] = number((), low=1)
     decay_factor: float = number(0.1, low=0, open_low=True)
+    schedule: str = choice("steps", SCHEDULES)
+    warmup: float | None = number(None, low=0, high=1, open_high=True)
     plateau_factor: float = number(1.0, low=0, high=1, open_low=True)
     clip_norm: float = number(0.0, low=0)
+    average_decay: float = number(0.0, low=0, high=1, open_high=True)
     contraction_penalty: float = number(0.0, low=0, high=1e6)
     contraction_rate: float = number(0.0, low=0, high=1e6)
     certified_radius: float = number(0.0, low=0, high=1e6)
@@ -87,6 +97,21 @@ class TrainingConfig:
         """Check every value, and those of the optimiser together."""
         check_fields("training", self)
         check_optimizer_options("training", self.optimizer, self.optimizer_options)
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        """Refuse settings that the schedule makes no use of."""
+        if self.schedule == "steps" and self.warmup is not None:
+            raise InputError(
+                "training: expected no warmup with schedule='steps', got "
+                f"warmup={self.warmup}. Remove it, or set schedule='one-cycle'."
+            )
+        if self.schedule == "one-cycle" and (self.decay_epochs or self.plateau_factor != 1):
+            raise InputError(
+                "training: expected schedule='one-cycle' to decay the rate by itself, got "
+                f"decay_epochs={list(self.decay_epochs)} and plateau_factor={self.plateau_factor}. "
+                "Set decay_epochs=[] and plateau_factor=1."
+            )
 
     @property
     def optimizer_options(self) -> dict[str, Any]:
@@ -96,13 +121,22 @@ class TrainingConfig:
         options = {"lr": self.lr, "weight_decay": self.weight_decay, **set_by_user}
         return {name: value for name, value in options.items() if value is not None}
 
-    def lr_in_epoch(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 1.
+    def lr_at(self, epoch: int, update: int, updates: int) -> float:
+        """The learning rate of an update.
+
+        Args:
+            epoch: Epochs finished before it.
+            update: Updates done before it in its epoch.
+            updates: Of an epoch.
 
         Returns:
-            ``lr`` after the decays due before that epoch.
+            ``lr`` as the schedule changes it.
         """
-        return self.lr * self.decay_factor ** sum(epoch > due for due in self.decay_epochs)
+        if self.schedule == "one-cycle":
+            warmup = 0.3 if self.warmup is None else self.warmup
+            done, total = epoch * updates + update, self.epochs * updates
+            return self.lr * one_cycle_factor(done, total, warmup)
+        return self.lr * self.decay_factor ** sum(epoch >= due for due in self.decay_epochs)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def finish_epoch(
 
     def append() -> None:
         with torch.no_grad():
-            spectra = watch(state.model, event.epoch, state.config.training.epochs) if watch else {}
+            epochs = state.config.training.epochs
+            spectra = watch(state.average.model, event.epoch, epochs) if watch else {}
         record.append(_epoch_line(event, progress.gradient_norm, test, spectra))
 
     from_first(append)

@@ -36,11 +36,13 @@ def train(
     settings = state.config.training
     while state.progress.epoch < settings.epochs:
         _train_epoch(state, split.train, lambda: state.save(folder.last), emit)
-        result = judge(settings, state.model, split.validation, split.kind)
+        model = state.average.model
+        result = judge(settings, model, split.validation, split.kind)
         test = None
         if settings.test_every_epoch:
-            test = judge(settings, state.model, split.test, split.kind)
+            test = judge(settings, model, split.test, split.kind)
         emit(finish_epoch(state, result, folder, record, test, watch))
+    state.average.settle()
 
 
 def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], emit: Hook) -> None:
@@ -50,14 +52,13 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
     if not dataset.carries_state:
         order = epoch_order(state.config.seed.order, epoch, len(dataset))
     batches = dataset.plan(settings.batch_size, order)
-    for group in state.optimizer.param_groups:
-        group["lr"] = state.learning_rate
     if not progress.update:
         state.carried = None
     state.model.train()
     saved = time.perf_counter()
     for number in range(progress.update, len(batches)):
         started = time.perf_counter()
+        state.set_learning_rate(len(batches))
         update(state, dataset, batches[number])
         progress.update = number + 1
         progress.epoch_seconds += time.perf_counter() - started

@@ -21,7 +21,8 @@ from lipschitz_rnn.training.record import RecordFile, RunRecord
 from lipschitz_rnn.training.run_end import Measure, count_parameters, finish_run, measured
 from lipschitz_rnn.training.seeds import dropout_seed
 from lipschitz_rnn.training.shares import make_scoring
-from lipschitz_rnn.training.state import RunState, load_weights, require_model_tensors
+from lipschitz_rnn.training.state import RunState
+from lipschitz_rnn.training.weights import load_weights, require_model_tensors
 
 
 def fit(

@@ -14,7 +14,8 @@ from lipschitz_rnn.training.evaluate import judge
 from lipschitz_rnn.training.folder import RunFolder
 from lipschitz_rnn.training.record import RecordFile, RunRecord, WeightsResult
 from lipschitz_rnn.training.schema import to_table
-from lipschitz_rnn.training.state import RunState, load_model_tensors, load_weights
+from lipschitz_rnn.training.state import RunState
+from lipschitz_rnn.training.weights import load_model_tensors, load_weights
 
 Measure = Callable[[nn.Module], dict[str, Any]]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import Split
 from lipschitz_rnn.nn.state import State
+from lipschitz_rnn.training.average import WeightAverage
 from lipschitz_rnn.training.checkpoint import load_checkpoint, save_checkpoint
 from lipschitz_rnn.training.config import RunConfig
 from lipschitz_rnn.training.device import (
@@ -30,10 +31,11 @@ from lipschitz_rnn.training.optimizer import (
     optimizer_tensors,
     undecayed,
 )
-from lipschitz_rnn.training.schema import from_table, to_table
+from lipschitz_rnn.training.schema import to_table
 from lipschitz_rnn.training.seeds import dropout_seed
 from lipschitz_rnn.training.shares import Scoring, carried_state, carried_tensors
 from lipschitz_rnn.training.upgrade import upgrade_data, upgrade_totals
+from lipschitz_rnn.training.weights import require_own, under
 
 
 class OtherDataError(InputError):
@@ -103,6 +105,7 @@ class RunState:
         self.optimizer = make_optimizer(
             model.parameters(), config.training.optimizer, options, undecayed(model)
         )
+        self.average = WeightAverage(self.model, config.training.average_decay)
         self.progress = Progress()
         self.metric = METRICS[split.kind]
         self.score: Scoring = partial(score_batch, model)  # of one worker; `run` has it shared
@@ -111,8 +114,20 @@ class RunState:
 
     @property
     def learning_rate(self) -> float:
-        """Of the epoch that is next, or under way."""
-        return self.config.training.lr_in_epoch(self.progress.epoch + 1) * self.progress.lr_factor
+        """Of the last update."""
+        rate: float = self.optimizer.param_groups[0]["lr"]
+        return rate
+
+    def set_learning_rate(self, updates: int) -> None:
+        """Set it for the update that is next.
+
+        Args:
+            updates: Of an epoch.
+        """
+        progress = self.progress
+        rate = self.config.training.lr_at(progress.epoch, progress.update, updates)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * progress.lr_factor
 
     def save(self, path: Path) -> None:
         """Write everything to a checkpoint.
@@ -123,7 +138,7 @@ class RunState:
         now = time.perf_counter()
         self.progress.wall_seconds += now - self._clock
         self._clock = now
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors = self.average.tensors()
         state = optimizer_tensors(self.optimizer)
         tensors |= {f"optimizer/{name}": value for name, value in state.items()}
         tensors |= random_states(self.device) | carried_tensors(self.carried)
@@ -155,7 +170,8 @@ class RunState:
         Args:
             path: The file.
         """
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        kept = self.average.model.state_dict()
+        tensors = {f"model/{name}": value for name, value in kept.items()}
         meta = self._meta("best", self.progress.best or {})
         from_first(lambda: save_checkpoint(path, tensors, meta))
 
@@ -173,10 +189,10 @@ class RunState:
         self._clock = time.perf_counter()
 
     def _restore(self, path: Path, tensors: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
-        _require_own(path, meta, "last", self.config)
+        require_own(path, meta, "last", self.config)
         require_same_data(path, upgrade_data(meta["data"]), self.data)
-        load_model_tensors(path, self.model, tensors)
-        load_optimizer_tensors(self.optimizer, _under("optimizer/", tensors))
+        self.average.restore(path, tensors)
+        load_optimizer_tensors(self.optimizer, under("optimizer/", tensors))
         values = meta["content"]
         totals = Totals(**upgrade_totals(values.pop("totals")))
         self.progress = Progress(totals=totals, **values)
@@ -210,28 +226,6 @@ def describe_data(split: Split) -> dict[str, Any]:
     }
 
 
-def load_weights(
-    path: Path, kind: str, config: RunConfig
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the model's weights from a checkpoint of a run.
-
-    Args:
-        path: The file.
-        kind: ``"last"`` or ``"best"``.
-        config: Of the run.
-
-    Returns:
-        What :func:`load_model_tensors` takes; and digest, sizes and kind of the data the model was
-        trained on.
-
-    Raises:
-        InputError: If the file is damaged, or of another configuration or kind.
-    """
-    tensors, meta = load_checkpoint(path)
-    _require_own(path, meta, kind, config)
-    return tensors, upgrade_data(meta["data"])
-
-
 def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]) -> None:
     """Refuse samples that are not those of the run.
 
@@ -247,54 +241,4 @@ def require_same_data(path: Path, trained: dict[str, Any], given: dict[str, Any]
         raise OtherDataError(
             f"{path}: expected the samples the run began with (digest {trained['digest'][:12]}), "
             f"got others (digest {given['digest'][:12]})."
-        )
-
-
-def load_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load the tensors named ``model/...`` after comparing all names, shapes and dtypes.
-
-    Args:
-        path: What error messages call the source.
-        model: The model; unchanged if this fails.
-        tensors: Tensors by name, others among them.
-
-    Raises:
-        InputError: If they are not this model's.
-    """
-    require_model_tensors(path, model, tensors)
-    model.load_state_dict(_under("model/", tensors))
-
-
-def require_model_tensors(path: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Raise ``InputError`` unless the tensors named ``model/...`` are those of the model."""
-    given = _under("model/", tensors)
-    wanted = model.state_dict()
-    if set(given) != set(wanted):
-        name = min(set(given) ^ set(wanted))
-        which = "has none" if name in wanted else "has one too many"
-        raise InputError(f"{path}: expected the weights of this model, but of {name!r} it {which}.")
-    for name, value in wanted.items():
-        if (given[name].shape, given[name].dtype) != (value.shape, value.dtype):
-            raise InputError(
-                f"{path}: expected {name!r} of shape {tuple(value.shape)} in {value.dtype}, "
-                f"got {tuple(given[name].shape)} in {given[name].dtype}."
-            )
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-
-
-def _require_own(path: Path, meta: dict[str, Any], kind: str, config: RunConfig) -> None:
-    if meta.get("kind") != kind:
-        raise InputError(f"{path}: expected a {kind!r} checkpoint, got {meta.get('kind')!r}.")
-    # Read back, not compared as it stands: a setting that a later release adds is then at its
-    # default in both, and the runs of before stay readable.
-    if from_table(RunConfig, meta.get("config"), str(path)) != config:
-        raise InputError(
-            f"{path}: expected a checkpoint of the configuration in config.toml, got another's."
         )

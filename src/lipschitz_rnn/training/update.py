@@ -59,6 +59,7 @@ def _descend(state: RunState, piece: Piece) -> None:
     if settings.clip_norm > 0:
         clip_grads_with_norm_(parameters, settings.clip_norm, norm)
     state.optimizer.step()
+    state.average.update()
     state.carried = share.keep(score.state)
     state.progress.gradient_norm = norm.item()
     state.progress.totals.add(value, pooled.count, pooled.samples, pooled.correct)
