@@ -53,7 +53,7 @@ def test_reproduce_shows_what_is_not_run(tmp_path, capsys):
     assert "not run" in out
     assert "99.4" in out
     page = (tmp_path / "pixel-mnist.md").read_text()
-    assert "| Lipschitz, Euler, N=128, ordered | not run | not run | not run | 99.4 |  |" in page
+    assert "| Lipschitz, Euler, N=128, ordered | not run | not run | not run | 99.4 | text" in page
 
 
 def test_reproduce_without_a_table_goes_on_with_the_queue(swept, capsys):

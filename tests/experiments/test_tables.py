@@ -9,7 +9,8 @@ from lipschitz_rnn.cli.reproduce import reproduce
 from lipschitz_rnn.data import split_options
 from lipschitz_rnn.data.split import KINDS
 from lipschitz_rnn.experiments import build_model
-from lipschitz_rnn.experiments.results import RowResult, spread_text
+from lipschitz_rnn.experiments.results import RowResult
+from lipschitz_rnn.experiments.results_text import spread_text
 from lipschitz_rnn.experiments.tables import Row, expand_sweep, load_table, table_names
 from lipschitz_rnn.training import count_parameters
 
@@ -29,6 +30,8 @@ TABLES = (
     "certified-smnist",
     "robustness",
     "robustness-pixel",
+    "shakespeare",
+    "recipe-smnist",
 )
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),
@@ -39,6 +42,7 @@ SIZES = {  # input size, output size, kind
     "scifar-noise": (96, 10, "classes"),
     "timit": (129, 129, "spectra"),
     "speech": (129, 129, "spectra"),
+    "shakespeare": (65, 65, "characters"),
     "ptb-char": (50, 50, "characters"),
     "ptb-word": (10_000, 10_000, "words"),
 }
@@ -65,7 +69,7 @@ def test_every_row_is_a_configuration_of_its_own(name):
     assert table.seeds
     configs = [row.config(7) for row in table.rows]
     for config, row in zip(configs, table.rows, strict=True):
-        assert config.training.test_every_epoch
+        assert config.training.test_every_epoch == (table.samples == "test")
         assert (config.seed.init, config.seed.order, config.seed.dropout) == (7, 7, 7)
         assert set(config.data.options) <= {*split_options(config.data.name), "train_size"}
         assert (row.printed is None) == (row.evidence == "")  # a number says how sure it is
@@ -99,13 +103,13 @@ def test_parameters_are_those_in_print(table, row):
     assert parameters(found) == PUBLISHED[table, row]
 
 
-def test_speech_rows_have_equal_parameters():
-    """The comparison in speech is at equal size: within 1 % of the Lipschitz unit's 197,505."""
-    rows = [row for row in load_table("speech").rows if row.preset == "speech"]
-    counts = {row.name: parameters(row) for row in rows}
-    assert len(counts) == 6
-    for name, count in counts.items():
-        assert math.isclose(count, 197_505, rel_tol=0.01), (name, count)
+@pytest.mark.parametrize(("name", "size"), [("speech", 197_505), ("shakespeare", 168_577)])
+def test_rows_have_equal_parameters(name, size):
+    """The comparisons in speech and text are at equal size: within 1 % of the Lipschitz unit's."""
+    counts = {row.name: parameters(row) for row in load_table(name).rows}
+    assert len(counts) in {5, 6}
+    for row, count in counts.items():
+        assert math.isclose(count, size, rel_tol=0.01), (row, count)
 
 
 def test_units_has_every_unit_at_equal_budget():

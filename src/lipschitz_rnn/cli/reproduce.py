@@ -48,8 +48,8 @@ def reproduce(
     """Run what TABLE lacks, one run after the other, and print it beside the numbers in print.
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
-    timit, ptb-char, ptb-word, units, ablation, seeds, short, certified, certified-rows,
-    certified-smnist, robustness, robustness-pixel.
+    timit, shakespeare, ptb-char, ptb-word, units, ablation, seeds, recipe-smnist, short, certified,
+    certified-rows, certified-smnist, robustness, robustness-pixel.
     """
     from lipschitz_rnn.cli.console import say, warn
     from lipschitz_rnn.cli.launch_queue import read_budget, require_none, require_table, work
@@ -89,7 +89,8 @@ def _show(table: "Table", results: Path, json: bool) -> None:
     """Print the table; where there are results, write it beside them too."""
     from lipschitz_rnn._base.files import write_atomically
     from lipschitz_rnn.cli.results_table import print_table
-    from lipschitz_rnn.experiments.results import as_markdown, gather
+    from lipschitz_rnn.experiments.results import gather
+    from lipschitz_rnn.experiments.results_text import as_markdown
 
     gathered = gather(table, results)
     if results.is_dir():

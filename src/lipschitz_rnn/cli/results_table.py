@@ -7,7 +7,8 @@ from rich.table import Table as RichTable
 
 from lipschitz_rnn.cli.console import make_console, say
 from lipschitz_rnn.experiments.plain import as_json
-from lipschitz_rnn.experiments.results import RowResult, as_table, table_cells
+from lipschitz_rnn.experiments.results import RowResult, as_table
+from lipschitz_rnn.experiments.results_text import table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150

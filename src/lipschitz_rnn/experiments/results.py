@@ -1,5 +1,6 @@
-"""Cards gathered into the rows of a table, beside the numbers in print."""
+"""Cards gathered into the rows of a table, and compared with the numbers in print."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from lipschitz_rnn.experiments.tables import Row, Table
 from lipschitz_rnn.training import RunConfig
 from lipschitz_rnn.training.schema import from_table
 
-NOT_RUN = "not run"
 KINDS = ("last", "best_validation", "best_test")
 
 
@@ -32,7 +32,8 @@ class RowResult:
 
         Args:
             table: The row's.
-            kind: ``"last"``, ``"best_validation"`` or ``"best_test"``.
+            kind: ``"last"``, ``"best_validation"`` or ``"best_test"``; or ``"validation"``, the
+                figure on the validation samples after the last epoch.
 
         Returns:
             Those that are numbers, scaled.
@@ -43,6 +44,9 @@ class RowResult:
 
 def _figure(card: dict[str, Any], metric: str, kind: str) -> float | None:
     """A card's figure; the loss, which tasks of all kinds have, is among those of its weights."""
+    if kind == "validation":
+        last: float | None = card["curve"][-1]["validation"]
+        return last
     if metric != "loss":
         value: float | None = card[f"test_{metric}_{kind}"]
         return value
@@ -84,67 +88,6 @@ def is_card_of(row: Row, seed: int, card: dict[str, Any]) -> bool:
     return from_table(RunConfig, card["settings"], CARD) == row.config(seed)
 
 
-def spread_text(values: Sequence[float], digits: int) -> str:
-    """Mean, standard deviation and number of some figures.
-
-    Args:
-        values: The figures.
-        digits: Digits behind the point.
-
-    Returns:
-        ``"98.91 ± 0.12 (n=3)"``; no deviation for a single one; "not run" for none.
-
-    Examples:
-        >>> spread_text([1.0, 2.0, 3.0], 1), spread_text([], 1)
-        ('2.0 ± 1.0 (n=3)', 'not run')
-    """
-    if not values:
-        return NOT_RUN
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    if len(values) == 1:
-        return f"{mean} (n=1)"
-    return f"{mean} ± {statistics.stdev(values):.{digits}f} (n={len(values)})"
-
-
-def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str], list[list[str]]]:
-    """A table as text.
-
-    Args:
-        table: The table.
-        gathered: Its results.
-
-    Returns:
-        The headings, and the cells of each row.
-    """
-    heads = [
-        "model",
-        "last epoch",
-        "best validation",
-        *(() if table.metric == "loss" else ("best test",)),
-        *(("trivial",) if table.metric == "loss" else ("in print", "ours - print", "how sure")),
-        "parameters",
-        "data",
-        "hours",
-    ]
-    rows = []
-    for result in gathered:
-        kinds = KINDS[:2] if table.metric == "loss" else KINDS
-        spreads = [spread_text(result.values(table, kind), table.digits) for kind in kinds]
-        cards = list(result.cards.values())
-        hours = [card["time"]["wall_seconds"] / 3600 for card in cards]
-        rows.append(
-            [
-                result.row.label,
-                *spreads,
-                *_beside(table, result),
-                f"{cards[0]['parameters']:,}" if cards else "",
-                ", ".join(sorted({card["data"].get("name", "") for card in cards})),
-                f"{statistics.fmean(hours):.2g}" if hours else "",
-            ]
-        )
-    return heads, rows
-
-
 def agreement(table: Table, result: RowResult) -> float | None:
     """How far the mean of the last epochs is from print, in the table's unit.
 
@@ -161,44 +104,29 @@ def agreement(table: Table, result: RowResult) -> float | None:
     return statistics.fmean(values) - result.row.printed
 
 
-def _beside(table: Table, result: RowResult) -> list[str]:
-    """What our figure stands beside: losses of trivial predictors, or the number in print."""
-    if table.metric != "loss":
-        printed, apart = result.row.printed, agreement(table, result)
-        return [
-            "none" if printed is None else str(printed),
-            "" if apart is None else f"{apart:+.{table.digits}f}",
-            result.row.evidence,
-        ]
-    none: dict[str, float] = {}
-    trivial = next((card["data"].get("trivial", none) for card in result.cards.values()), none)
-    return [", ".join(f"{name} {loss:.{table.digits}f}" for name, loss in trivial.items())]
+def agrees(table: Table, result: RowResult) -> bool | None:
+    """Whether print is within two standard deviations of a single run of ours.
 
-
-def as_markdown(table: Table, gathered: Sequence[RowResult]) -> str:
-    """A table in Markdown, with what it must be read with.
+    The deviation is that over seeds and, for accuracies, that of a sample of so many test images,
+    p (1 - p) / n, added in squares.
 
     Args:
         table: The table.
-        gathered: Its results.
+        result: Of a row.
 
     Returns:
-        The text.
+        None where either figure is missing.
     """
-    heads, rows = table_cells(table, gathered)
-    lines = [f"# {table.title}", ""]
-    lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines += [
-        "",
-        f"Command: `lipschitz-rnn reproduce {table.name}`. Mean ± standard deviation over",
-    ]
-    lines += [
-        "seeds. *Last epoch* and *best validation* look at the test samples once; *best test* is",
-        "the best epoch on the test samples, an optimistic figure that many tables print.",
-    ]
-    lines += [f"\n{note}" for note in table.notes]
-    return "\n".join(lines) + "\n"
+    apart = agreement(table, result)
+    if apart is None:
+        return None
+    values = result.values(table, "last")
+    variance = statistics.variance(values) if len(values) > 1 else 0.0
+    if table.metric == "accuracy":
+        share = statistics.fmean(values) / table.scale
+        count = next(iter(result.cards.values()))["test_last"]["count"]
+        variance += table.scale**2 * share * (1 - share) / count
+    return abs(apart) <= 2 * math.sqrt(variance)
 
 
 def as_table(table: Table, gathered: Sequence[RowResult]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Row:
         set: Settings that replace the preset's.
         printed: The figure in print, in the table's unit; None if there is none.
         evidence: How sure that figure is, in the words of the specification.
+        remark: Why ours is another, and what was tried; a sentence that pages of results have.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Row:
     set: tuple[str, ...] = ()
     printed: float | None = number(None)
     evidence: str = ""
+    remark: str = ""
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -91,6 +93,10 @@ class Table:
         seeds: Seeds of every row, unless others are asked for.
         rows: Its rows.
         notes: Sentences below it.
+        axis: The setting that its figure is drawn over, such as ``"model.beta"``; learning curves
+            are drawn if there is none.
+        samples: Whether rows are compared by ``"test"`` or by ``"validation"`` samples, which is
+            how a recipe is chosen.
     """
 
     name: str
@@ -101,6 +107,8 @@ class Table:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    axis: str = ""
+    samples: str = "test"
 
     def choose(self, names: Sequence[str] | None) -> tuple[Row, ...]:
         """Rows by name.
@@ -172,6 +180,8 @@ def load_table(name: str) -> Table:
         seeds=tuple(raw.get("seeds", (1,))),
         rows=tuple(rows),
         notes=tuple(raw.get("notes", ())),
+        axis=raw.get("axis", ""),
+        samples=raw.get("samples", "test"),
     )
 
 

@@ -1,0 +1,36 @@
+"""``lipschitz-rnn render``: write the tables and figures of a page from the cards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lipschitz_rnn.cli.app import app
+from lipschitz_rnn.cli.examples import epilog
+from lipschitz_rnn.cli.options import AsJson, Results
+
+
+@app.command(
+    short_help="Write a page's tables from the cards.",
+    epilog=epilog(
+        "render docs/results.md",
+        note="A table stands between '<!-- table: NAME -->' and '<!-- end of table -->', each in a "
+        "line of its own; what is between them is replaced, all else left alone.",
+    ),
+)
+def render(
+    page: Annotated[Path, typer.Argument(help="A page in Markdown.", metavar="PAGE")],
+    results: Results = Path("results"),
+    json: AsJson = False,
+) -> None:
+    """Write the tables of PAGE anew from the cards, and their figures into images/ beside it."""
+    from lipschitz_rnn.cli.console import say
+    from lipschitz_rnn.experiments.page import write_page
+    from lipschitz_rnn.experiments.plain import as_json
+
+    written = write_page(page, results)
+    if json:
+        say(as_json({"written": [str(path) for path in written]}))
+        return
+    for path in written:
+        say(str(path))
