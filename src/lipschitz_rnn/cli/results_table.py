@@ -12,7 +12,9 @@ from lipschitz_rnn.experiments.results_text import table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150
-_WORDS = {"model", "how sure", "trivial", "data"}
+_WORDS = {"model", "agrees", "trivial"}
+_OMITTED = {"how sure", "data", "epochs"}
+"""Columns that the files beside the cards have, and a terminal has no room for."""
 
 
 def print_table(table: Table, gathered: Sequence[RowResult], *, json: bool = False) -> None:
@@ -28,10 +30,12 @@ def print_table(table: Table, gathered: Sequence[RowResult], *, json: bool = Fal
         return
     heads, rows = table_cells(table, gathered)
     shown = RichTable(box=box.SIMPLE, title=table.title, title_justify="left")
-    for head in heads:
+    kept = [number for number, head in enumerate(heads) if head not in _OMITTED]
+    for number in kept:
+        head = heads[number]
         shown.add_column(head, justify="left" if head in _WORDS else "right")
     for cells in rows:
-        shown.add_row(*cells)
+        shown.add_row(*(cells[number] for number in kept))
     console = make_console()
     if not console.is_terminal:  # a file has no width of its own
         console.width = _WIDTH
