@@ -32,6 +32,7 @@ TABLES = (
     "robustness-pixel",
     "shakespeare",
     "recipe-smnist",
+    "recipe-psmnist",
 )
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),

@@ -48,8 +48,8 @@ def reproduce(
     """Run what TABLE lacks, one run after the other, and print it beside the numbers in print.
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
-    timit, shakespeare, ptb-char, ptb-word, units, ablation, seeds, recipe-smnist, short, certified,
-    certified-rows, certified-smnist, robustness, robustness-pixel.
+    timit, shakespeare, ptb-char, ptb-word, units, ablation, seeds, recipe-smnist, recipe-psmnist,
+    short, certified, certified-rows, certified-smnist, robustness, robustness-pixel.
     """
     from lipschitz_rnn.cli.console import say, warn
     from lipschitz_rnn.cli.launch_queue import read_budget, require_none, require_table, work
