@@ -18,10 +18,7 @@ from lipschitz_rnn.experiments.tables import Table, load_table
 PAGE_OMITS = ("best test", "data")
 """Columns that the files beside the cards have, and pages have no room for."""
 
-_CURVES = (
-    "A line a run on the validation samples, a dot for the last weights on the test samples, "
-    "dashed what is in print."
-)
+_MARKS = "; a dot for the last weights on the test samples; dashed, what is in print"
 
 _BLOCK = re.compile(r"<!-- table: (?P<name>\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
 
@@ -83,7 +80,8 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
     if make_figure(table, gathered) is not None:
         lines += [f"![{table.title}: curves]({images}/{figure_name(table)})", ""]
         if not table.axis:
-            lines += [_CURVES, ""]
+            marks = _MARKS if table.samples == "test" else ""
+            lines += [f"A line a run, on the validation samples{marks}.", ""]
     remarks = [f"{one.row.label}: {one.row.remark}" for one in run if one.row.remark]
     missing = [_missing_text(one) for one in gathered if not one.cards]
     if missing:

@@ -24,8 +24,8 @@ def curves_figure(table: Table, gathered: Sequence[RowResult]) -> Figure:
 
     Returns:
         The figure. Accuracies are drawn as errors on a logarithmic scale, since what matters is
-        near 100 per cent; the last epoch on the test samples is a mark, the number in print a
-        dashed line.
+        near 100 per cent; the last epoch on the test samples is a mark, but not where recipes are
+        chosen; the number in print is a dashed line.
     """
     count = len(gathered)
     columns = min(_COLUMNS, count)
@@ -75,7 +75,7 @@ def _draw(axes: Axes, table: Table, result: RowResult, **look: Any) -> None:
 
 
 def _mark(axes: Axes, table: Table, result: RowResult) -> None:
-    for card in result.cards.values():
+    for card in result.cards.values() if table.samples == "test" else ():
         value = _shown(table, [card[f"test_{table.metric}_last"]])
         axes.plot(
             [card["epochs"]["last"]], value, "o", color=style.VERMILION, markersize=3.5, zorder=4,
