@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from experiments.toy_runs import ROW, TABLE
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.benchmarks.report import as_markdown, read_results
 from lipschitz_rnn.cli import main
 from lipschitz_rnn.experiments.figures.curves import curves_figure
 from lipschitz_rnn.experiments.figures.sweep import sweep_figure
@@ -177,3 +179,36 @@ def test_a_sweep_is_drawn_over_its_axis():
     assert lines["method euler"].get_xydata().tolist() == [[0.5, pytest.approx(70)], [1.0, 50.0]]
     marks = [line for line in axes.lines if line.get_linestyle() == "None"]
     assert sorted(y for line in marks for y in line.get_ydata()) == pytest.approx([50, 60, 80, 90])
+
+
+def test_rows_of_several_tables_stand_under_one_head(tmp_path):
+    text = "<!-- rows: pixel-mnist/euler-128 units/lstm -->\n<!-- end of rows -->\n"
+    filled = fill_page(text, tmp_path).splitlines()
+    assert filled[1] == "| task | model | last epoch | best validation | in print |"
+    assert filled[3].startswith(
+        "| Pixel MNIST: test accuracy in per cent | Lipschitz, Euler, N=128"
+    )
+    assert filled[3].endswith("| not run | not run | 99.4 |")
+    assert filled[4].endswith("| LSTM | not run | not run |  |")
+    with pytest.raises(InputError, match="expected rows among"):
+        fill_page(text.replace("units/lstm", "units/lstn"), tmp_path)
+
+
+def test_other_marks_are_filled_by_who_knows_them(tmp_path):
+    text = (
+        "<!-- speed: a.json -->\nold\n<!-- end of speed -->\n<!-- x: y -->\nz\n<!-- end of x -->\n"
+    )
+    filled = fill_page(text, tmp_path, makers={"speed": lambda name: [f"of {name}"]})
+    assert filled == text.replace("old", "of a.json")
+    with pytest.raises(InputError, match="expected a place"):
+        fill_page(text, tmp_path)
+
+
+def test_the_verb_writes_the_table_of_a_benchmark(tmp_path, finished):
+    results, _ = finished
+    page = tmp_path / "page.md"
+    written = Path(__file__).parents[2] / "benchmarks/results/recurrence.json"
+    (tmp_path / "b.json").write_bytes(written.read_bytes())
+    page.write_text("<!-- speed: b.json -->\n<!-- end of speed -->\n")
+    assert main(["render", str(page), "--results", str(results)]) == 0
+    assert as_markdown(read_results(written)) in page.read_text()

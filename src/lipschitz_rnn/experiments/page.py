@@ -1,7 +1,8 @@
 """Pages whose tables of results come from cards: what stands between two marks is written anew."""
 
+import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,7 +13,12 @@ from lipschitz_rnn.experiments.figures.curves import curves_figure
 from lipschitz_rnn.experiments.figures.save import save_figure
 from lipschitz_rnn.experiments.figures.sweep import sweep_figure
 from lipschitz_rnn.experiments.results import RowResult, gather
-from lipschitz_rnn.experiments.results_text import range_text, table_lines
+from lipschitz_rnn.experiments.results_text import (
+    markdown_lines,
+    range_text,
+    table_cells,
+    table_lines,
+)
 from lipschitz_rnn.experiments.tables import Table, load_table
 
 PAGE_OMITS = ("best test", "data")
@@ -20,7 +26,18 @@ PAGE_OMITS = ("best test", "data")
 
 _MARKS = "; a dot for the last weights on the test samples; dashed, what is in print"
 
-_BLOCK = re.compile(r"<!-- table: (?P<name>\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
+PAGE_OMITS = ("best test", "data")
+"""Columns that the files beside the cards have, and pages have no room for."""
+
+ROWS_OMIT = (*PAGE_OMITS, "agrees", "how sure", "ours - print", "time of a run", "epochs")
+"""Columns that rows of several tables have no room for."""
+
+Maker = Callable[[str], list[str]]
+"""From what a mark names to the lines between it and its end."""
+
+_BLOCK = re.compile(
+    r"<!-- (?P<kind>\w+): (?P<what>[^\n]+?) -->\n.*?<!-- end of (?P=kind) -->", re.DOTALL
+)
 
 
 def page_tables(text: str) -> tuple[str, ...]:
@@ -32,35 +49,70 @@ def page_tables(text: str) -> tuple[str, ...]:
     Returns:
         In order.
     """
-    return tuple(match["name"] for match in _BLOCK.finditer(text))
+    return tuple(match["what"] for match in _BLOCK.finditer(text) if match["kind"] == "table")
 
 
-def fill_page(text: str, results: Path, images: str = "images") -> str:
+def fill_page(
+    text: str,
+    results: Path,
+    images: str = "images",
+    makers: Mapping[str, Maker] | None = None,
+) -> str:
     """Write the tables of a page anew.
 
     Args:
-        text: The page.
+        text: The page. Between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` stands a
+            whole table, between ``<!-- rows: TABLE/ROW TABLE/ROW -->`` and ``<!-- end of rows -->``
+            some rows of several ones.
         results: The results folder.
         images: Folder of the figures as the page links to them.
+        makers: What stands between marks of other kinds, by kind.
 
     Returns:
         The page; all outside of the marks as it was.
 
     Raises:
-        InputError: If there is no table of such a name, or the page has a place for none.
+        InputError: If there is no table or row of such a name, or the page has no such mark.
     """
-    if not page_tables(text):
+    known: dict[str, Maker] = {
+        "table": lambda name: _table_lines(name, results, images),
+        "rows": lambda names: _rows_lines(names.split(), results),
+        **(makers or {}),
+    }
+    if not any(match["kind"] in known for match in _BLOCK.finditer(text)):
         raise InputError(
             "page: expected a place for a table, '<!-- table: NAME -->' and in a later line "
             "'<!-- end of table -->', got none."
         )
 
     def block(match: re.Match[str]) -> str:
-        table = load_table(match["name"])
-        lines = table_block(table, gather(table, results), images)
-        return "\n".join([f"<!-- table: {table.name} -->", *lines, "<!-- end of table -->"])
+        kind, what = match["kind"], match["what"]
+        if kind not in known:
+            return match[0]
+        lines = known[kind](what)
+        return "\n".join([f"<!-- {kind}: {what} -->", *lines, f"<!-- end of {kind} -->"])
 
     return _BLOCK.sub(block, text)
+
+
+def _table_lines(name: str, results: Path, images: str) -> list[str]:
+    table = load_table(name)
+    return table_block(table, gather(table, results), images)
+
+
+def _rows_lines(names: Sequence[str], results: Path) -> list[str]:
+    """Rows of several tables under one head; what a table has no column for stays blank."""
+    heads: dict[str, None] = {}
+    rows: list[dict[str, str]] = []
+    for name in names:
+        of, _, row = name.partition("/")
+        table = load_table(of)
+        table = dataclasses.replace(table, rows=table.choose([row]))
+        columns, (cells,) = table_cells(table, gather(table, results))
+        found = {"task": table.title, **dict(zip(columns, cells, strict=True))}
+        rows.append({head: cell for head, cell in found.items() if head not in ROWS_OMIT})
+        heads |= dict.fromkeys(rows[-1])
+    return markdown_lines(list(heads), [[row.get(head, "") for head in heads] for row in rows])
 
 
 def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> list[str]:
@@ -116,12 +168,13 @@ def make_figure(table: Table, gathered: Sequence[RowResult]) -> Figure | None:
     return make(table, run) if run else None
 
 
-def write_page(page: Path, results: Path) -> list[Path]:
+def write_page(page: Path, results: Path, makers: Mapping[str, Maker] | None = None) -> list[Path]:
     """Write a page's tables and figures anew, each file whole or not at all.
 
     Args:
         page: The file; figures go to the folder ``images`` beside it.
         results: The results folder.
+        makers: As :func:`fill_page` takes them.
 
     Returns:
         What was written.
@@ -132,7 +185,7 @@ def write_page(page: Path, results: Path) -> list[Path]:
     if not page.is_file():
         raise InputError(f"{page}: expected a page in Markdown, got no file.")
     text = page.read_text("utf-8")
-    filled = fill_page(text, results)
+    filled = fill_page(text, results, makers=makers)
     written = [page]
     for name in page_tables(text):
         table = load_table(name)

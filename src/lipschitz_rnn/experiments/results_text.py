@@ -8,7 +8,7 @@ from lipschitz_rnn.experiments.results import RowResult, agreement, agrees
 from lipschitz_rnn.experiments.tables import Table
 
 NOT_RUN = "not run"
-_WORDS = ("model", "how sure", "trivial", "data", "agrees")
+_WORDS = ("task", "model", "how sure", "trivial", "data", "agrees")
 _MANY = 6
 """Runs of a row from which on their range is told."""
 
@@ -145,10 +145,25 @@ def table_lines(
     """
     heads, rows = table_cells(table, gathered)
     kept = [number for number, head in enumerate(heads) if head not in omit]
-    rule = [" --- |" if heads[number] in _WORDS else " --: |" for number in kept]
-    lines = ["| " + " | ".join(heads[number] for number in kept) + " |", "|" + "".join(rule)]
+    return markdown_lines(
+        [heads[number] for number in kept], [[row[number] for number in kept] for row in rows]
+    )
+
+
+def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, numbers to the right.
+
+    Args:
+        heads: Headings.
+        rows: Cells.
+
+    Returns:
+        A line a row, behind the headings.
+    """
+    rule = [" --- |" if head in _WORDS else " --: |" for head in heads]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "".join(rule)]
     return lines + [
-        "| " + " | ".join(row[number].replace("|", "\\|") for number in kept) + " |" for row in rows
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
     ]
 
 
