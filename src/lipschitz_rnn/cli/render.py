@@ -16,8 +16,8 @@ from lipschitz_rnn.cli.options import AsJson, Results
         "render docs/results.md",
         note="A table stands between '<!-- table: NAME -->' and '<!-- end of table -->', rows of "
         "several between '<!-- rows: TABLE/ROW TABLE/ROW -->' and '<!-- end of rows -->', and what "
-        "`lipschitz-rnn bench` wrote between '<!-- speed: FILE -->' and '<!-- end of speed -->', "
-        "each mark in a line of its own; what is between is replaced, all else left alone.",
+        "`lipschitz-rnn bench` wrote between '<!-- speed: FILE -->' and '<!-- end of speed -->' (and a list of "
+        "features likewise), each mark in a line of its own; what is between is replaced, all else left alone.",
     ),
 )
 def render(
@@ -28,13 +28,17 @@ def render(
     """Write the tables of PAGE anew from the cards, and their figures into images/ beside it."""
     from lipschitz_rnn.benchmarks.report import as_markdown, read_results
     from lipschitz_rnn.cli.console import say
+    from lipschitz_rnn.experiments.features import features_lines
     from lipschitz_rnn.experiments.page import write_page
     from lipschitz_rnn.experiments.plain import as_json
 
     def speed(name: str) -> list[str]:
         return as_markdown(read_results(page.parent / name)).splitlines()
 
-    written = write_page(page, results, {"speed": speed})
+    def features(name: str) -> list[str]:
+        return features_lines(page.parent / name)
+
+    written = write_page(page, results, {"speed": speed, "features": features})
     if json:
         say(as_json({"written": [str(path) for path in written]}))
         return

@@ -8,7 +8,7 @@ from lipschitz_rnn.experiments.results import RowResult, agreement, agrees
 from lipschitz_rnn.experiments.tables import Table
 
 NOT_RUN = "not run"
-_WORDS = ("task", "model", "how sure", "trivial", "data", "agrees")
+_WORDS = ("task", "model", "how sure", "trivial", "data", "agrees", "feature")
 _MANY = 6
 """Runs of a row from which on their range is told."""
 

@@ -1,0 +1,48 @@
+"""The table of what a library has and others lack, from a list that says where each is shown."""
+
+import tomllib
+from pathlib import Path
+
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn.experiments.results_text import markdown_lines
+
+_SHOWN = "yes"
+
+
+def features_lines(path: Path) -> list[str]:
+    """A list of features as a table in Markdown.
+
+    Args:
+        path: A TOML file: ``columns`` and ``versions`` of the others; for each of ``features`` its
+            ``name``, the ``page`` that describes it, the ``test`` that shows it, and what
+            ``others`` have, a word for each column.
+
+    Returns:
+        A line a feature, its first column linked to the page, our own to the test.
+
+    Raises:
+        InputError: If the file is not such a list, or a page or a test is not there; they are
+            looked for beside the file's folder.
+    """
+    root = path.parent.parent
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+        heads = [
+            f"{name} ({version})"
+            for name, version in zip(table["columns"], table["versions"], strict=True)
+        ]
+        rows = [
+            [f"[{one['name']}]({one['page']})", f"[{_SHOWN}]({one['test']})", *one["others"]]
+            for one in table["features"]
+        ]
+        places = [one[key] for one in table["features"] for key in ("page", "test")]
+        if any(len(row) != len(heads) + 2 for row in rows):
+            raise ValueError("a feature needs a word for each column")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected a list of features, got one that fails: {error}."
+        ) from None
+    missing = [place for place in places if not (root / place).is_file()]
+    if missing:
+        raise InputError(f"{path}: expected its pages and tests under {root}, got no {missing[0]}.")
+    return markdown_lines(["feature", "here", *heads], rows)
