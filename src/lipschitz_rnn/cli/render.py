@@ -14,10 +14,10 @@ from lipschitz_rnn.cli.options import AsJson, Results
     short_help="Write a page's tables from the cards.",
     epilog=epilog(
         "render docs/results.md",
-        note="A table stands between '<!-- table: NAME -->' and '<!-- end of table -->', rows of "
-        "several between '<!-- rows: TABLE/ROW TABLE/ROW -->' and '<!-- end of rows -->', and what "
-        "`lipschitz-rnn bench` wrote between '<!-- speed: FILE -->' and '<!-- end of speed -->' (and a list of "
-        "features likewise), each mark in a line of its own; what is between is replaced, all else left alone.",
+        note="Marks, each in a line of its own: '<!-- table: NAME -->' and '<!-- end of table -->', a "
+        "table of results; likewise rows: TABLE/ROW TABLE/ROW, some rows of several; speed: FILE, "
+        "what `lipschitz-rnn bench` wrote; features: FILE, a list of features. What is between two "
+        "marks is replaced, all else left alone.",
     ),
 )
 def render(
