@@ -39,7 +39,11 @@ def test_a_row_links_to_page_and_test(tmp_path):
     ("text", "files", "expected"),
     [
         (LIST, ("docs/p.md",), "got no t.py"),
-        (LIST.replace('["", "part"]', '[""]'), ("docs/p.md", "t.py"), "a word for each column"),
+        (
+            LIST.replace('["", "part"]', '[""]'),
+            ("docs/p.md", "t.py"),
+            "a word of others for each of 2",
+        ),
         (LIST.replace("page =", "pag ="), (), "'page'"),
         ("x = ", (), "a list of features"),
     ],

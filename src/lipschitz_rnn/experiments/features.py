@@ -36,12 +36,10 @@ def features_lines(path: Path) -> list[str]:
             for one in table["features"]
         ]
         places = [one[key] for one in table["features"] for key in ("page", "test")]
-        if any(len(row) != len(heads) + 2 for row in rows):
-            raise ValueError("a feature needs a word for each column")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected a list of features, got one that fails: {error}."
-        ) from None
+        raise InputError(f"{path}: expected a list of features, got {error!r}.") from None
+    if any(len(row) != len(heads) + 2 for row in rows):
+        raise InputError(f"{path}: expected a word of others for each of {len(heads)} columns.")
     missing = [place for place in places if not (root / place).is_file()]
     if missing:
         raise InputError(f"{path}: expected its pages and tests under {root}, got no {missing[0]}.")
