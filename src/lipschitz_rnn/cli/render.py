@@ -14,9 +14,9 @@ from lipschitz_rnn.cli.options import AsJson, Results
     short_help="Write a page's tables from the cards.",
     epilog=epilog(
         "render docs/results.md",
-        note="Marks, each in a line of its own: '<!-- table: NAME -->' and '<!-- end of table -->', "
-        "a table of results; likewise rows: TABLE/ROW TABLE/ROW, some rows of several; speed: FILE, "
-        "what `lipschitz-rnn bench` wrote; features: FILE, a list of features. What is between two "
+        note="Marks, each in a line of its own: '<!-- table: NAME -->', '<!-- end of table -->'; "
+        "likewise rows: TABLE/ROW TABLE/ROW, some rows of several tables; speed: FILE, what "
+        "`lipschitz-rnn bench` wrote; features: FILE, a list of features. What is between two "
         "marks is replaced, all else left alone.",
     ),
 )
