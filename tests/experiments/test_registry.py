@@ -9,6 +9,7 @@ from lipschitz_rnn.nn import UNITS, LipschitzRNN
 from lipschitz_rnn.training import RunConfig, SeedConfig, count_parameters
 
 SIZES = {"digits": 8, "mnist-rows": 28, "mnist-8px": 8, "smnist": 1, "psmnist": 1}
+SIZES |= {"smnist-best": 1, "psmnist-best": 1}
 OTHERS = {  # input and output size, kind, parameters in print
     "mnist-8px-contractive": (8, 10, "classes", 9_418 + 2 * 64),  # metric and multipliers
     "scifar": (3, 10, "classes", 134_666),
@@ -100,6 +101,15 @@ def test_published_hyper_parameters(name, lr):
     assert (training.weight_decay, training.clip_norm) == (0.0, 0.0)
     assert (data.steps, data.validation_size, data.split_seed) == (784, 2000, 1234)
     assert data.permutation == ("authors" if name == "psmnist" else None)
+
+
+@pytest.mark.parametrize(("name", "step_size"), [("smnist", 0.03), ("psmnist", 0.06)])
+def test_our_recipes_are_of_the_same_unit_size_and_data(name, step_size):
+    ours, published = load_preset(f"{name}-best"), load_preset(name)
+    assert ours.data == published.data
+    assert ours.model == dataclasses.replace(published.model, step_size=step_size)
+    assert ours.seed == published.seed
+    assert (ours.training.schedule, ours.training.clip_norm) == ("one-cycle", 1.0)
 
 
 def test_mnist_8px():

@@ -37,6 +37,8 @@ TABLES = (
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),
     "psmnist": (1, 10, "classes"),
+    "smnist-best": (1, 10, "classes"),
+    "psmnist-best": (1, 10, "classes"),
     "mnist-8px": (8, 10, "classes"),
     "mnist-8px-contractive": (8, 10, "classes"),
     "scifar": (3, 10, "classes"),
