@@ -16,8 +16,8 @@ from lipschitz_rnn.cli.options import AsJson, Results
         "render docs/results.md",
         note="Marks, each in a line of its own: '<!-- table: NAME -->', '<!-- end of table -->'; "
         "likewise rows: TABLE/ROW TABLE/ROW, some rows of several tables; speed: FILE, what "
-        "`lipschitz-rnn bench` wrote; features: FILE, a list of features. What is between two "
-        "marks is replaced, all else left alone.",
+        "`lipschitz-rnn bench` wrote; features: FILE, a list of features; overview: FIGURE FILE, "
+        "the figure of the README. What is between two marks is replaced, all else left alone.",
     ),
 )
 def render(
@@ -26,19 +26,12 @@ def render(
     json: AsJson = False,
 ) -> None:
     """Write the tables of PAGE anew from the cards, and their figures into images/ beside it."""
-    from lipschitz_rnn.benchmarks.report import as_markdown, read_results
     from lipschitz_rnn.cli.console import say
-    from lipschitz_rnn.experiments.features import features_lines
+    from lipschitz_rnn.cli.render_marks import makers_of
     from lipschitz_rnn.experiments.page import write_page
     from lipschitz_rnn.experiments.plain import as_json
 
-    def speed(name: str) -> list[str]:
-        return as_markdown(read_results(page.parent / name)).splitlines()
-
-    def features(name: str) -> list[str]:
-        return features_lines(page.parent / name)
-
-    written = write_page(page, results, {"speed": speed, "features": features})
+    written = write_page(page, results, makers_of(page, results))
     if json:
         say(as_json({"written": [str(path) for path in written]}))
         return
