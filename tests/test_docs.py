@@ -1,4 +1,4 @@
-"""The Python examples of the README and the docs run."""
+"""The Python examples of the README and the docs run, and their links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,10 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/how-to").glob("*.md")),
+]
+LINKED = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "csrc/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 
@@ -27,5 +31,34 @@ def test_examples_run(page, monkeypatch, tmp_path):
     exec("\n".join(blocks(page)), {})
 
 
+def prose(page):
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """What MkDocs and GitHub call the headings of a page."""
+    heads = re.findall(r"^#+ (.*)", prose(page), re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", head.lower()).strip()) for head in heads}
+
+
+def links(page):
+    found = re.findall(r"\]\(([^)\s]+)|(?:src|href)=\"([^\"]+)\"", re.sub("`.*?`", "", prose(page)))
+    return [link for pair in found for link in pair if link]
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in links(page):
+        file, _, heading = link.partition("#")
+        if not file.startswith("https://"):
+            target = page.parent / file if file else page
+            assert target.exists(), link
+            assert not heading or heading in anchors(target), link
+
+
 def test_there_are_examples():
     assert sum(len(blocks(page)) for page in PAGES) >= 7
+
+
+def test_there_are_links():
+    assert sum(len(links(page)) for page in LINKED) >= 50

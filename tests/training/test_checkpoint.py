@@ -7,8 +7,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lipschitz_rnn._base import tensor_file
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training import checkpoint, load_checkpoint, save_checkpoint
+from lipschitz_rnn.training import load_checkpoint, save_checkpoint
 
 TENSORS = {
     "a": torch.arange(6.0).reshape(2, 3),
@@ -108,7 +109,7 @@ def test_a_pickle_inside_torch_save_is_refused(tmp_path):
 
 
 def test_another_format_version_is_named(saved, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_VERSION", "0")
+    monkeypatch.setattr(tensor_file, "_VERSION", "0")
     with pytest.raises(InputError, match="format 0, got '1'"):
         load_checkpoint(saved)
 

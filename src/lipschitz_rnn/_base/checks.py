@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lipschitz_rnn._base.errors import InputError
+
 
 def _sentence(where: str, expected: str, got: str, remedy: str = "") -> str:
     return f"{where}: expected {expected}, got {got}." + (f" {remedy}" if remedy else "")
@@ -101,6 +103,14 @@ def require_choice(where: str, name: str, value: object, choices: Iterable[str])
                 nearest(value, valid),
             )
         )
+
+
+def require_name(where: str, name: str, known: Iterable[str], expected: str = "one of") -> None:
+    """Raise ``InputError`` that names the nearest known name unless a user's ``name`` is one."""
+    valid = tuple(known)
+    if name not in valid:
+        expected = f"{expected} {', '.join(valid)}"
+        raise InputError(_sentence(where, expected, repr(name), nearest(name, valid)))
 
 
 def nearest(value: object, valid: Iterable[str]) -> str:

@@ -7,7 +7,6 @@ from lipschitz_rnn.analysis.certificate_file import CertificateCheck as Certific
 from lipschitz_rnn.analysis.certificate_file import load_certificate as load_certificate
 from lipschitz_rnn.analysis.certificate_file import save_certificate as save_certificate
 from lipschitz_rnn.analysis.certificate_file import verify_certificate as verify_certificate
-from lipschitz_rnn.analysis.certificate_file import weights_digest as weights_digest
 from lipschitz_rnn.analysis.certificates import StabilityCertificate as StabilityCertificate
 from lipschitz_rnn.analysis.certificates import UnitCertificate as UnitCertificate
 from lipschitz_rnn.analysis.certify import certify as certify
@@ -84,3 +83,4 @@ from lipschitz_rnn.analysis.units import run_layer as run_layer
 from lipschitz_rnn.analysis.weight_noise import noise_weights as noise_weights
 from lipschitz_rnn.analysis.weight_noise import prune_weights as prune_weights
 from lipschitz_rnn.analysis.weight_noise import round_weights as round_weights
+from lipschitz_rnn.nn.digest import weights_digest as weights_digest

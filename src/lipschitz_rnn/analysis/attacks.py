@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lipschitz_rnn._base.checks import require_positive_int, require_shape
-from lipschitz_rnn.analysis.ball import Ball, Best, batch_axis, classify
-from lipschitz_rnn.analysis.ball import Loss as Loss
+from lipschitz_rnn.analysis.ball import Ball, Best, Loss, batch_axis, classify
 
 
 def pgd(

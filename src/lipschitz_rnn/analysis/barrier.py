@@ -90,7 +90,7 @@ class Barrier:
             self._tau *= 8
         return float(self._x[-1])
 
-    def _center(self, terms: list[Term], until: float, tolerance: float = 0.5) -> bool:
+    def _center(self, terms: list[Term], until: float) -> bool:
         """Newton's method at a fixed τ; False where it can go no further."""
         value = self._value(terms, self._x)
         for _ in range(60):
@@ -99,7 +99,7 @@ class Barrier:
             direction, decrement = self._newton(terms)
             if direction is None:
                 return False
-            if decrement < tolerance:
+            if decrement < 0.5:
                 return True
             moved = self._line_search(terms, direction, decrement, value)
             if moved is None:

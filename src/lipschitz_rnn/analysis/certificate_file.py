@@ -21,8 +21,8 @@ from lipschitz_rnn.analysis.certificate_model import (
     compare,
     units_digest,
 )
-from lipschitz_rnn.analysis.certificate_model import weights_digest as weights_digest
 from lipschitz_rnn.analysis.certificates import StabilityCertificate, recheck
+from lipschitz_rnn.nn.digest import weights_digest as weights_digest
 from lipschitz_rnn.ops import EULER
 
 FORMAT, VERSION = "lipschitz-rnn certificate", 1

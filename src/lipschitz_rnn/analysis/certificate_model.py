@@ -12,7 +12,7 @@ from lipschitz_rnn.analysis.certificate_json import StoredUnit
 from lipschitz_rnn.analysis.certificates import UnitCertificate, recheck
 from lipschitz_rnn.analysis.increments import System
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
-from lipschitz_rnn.nn.digest import weights_digest as weights_digest
+from lipschitz_rnn.nn.digest import weights_digest
 
 
 @dataclass(frozen=True, eq=False)

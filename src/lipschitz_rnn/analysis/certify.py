@@ -13,8 +13,14 @@ from lipschitz_rnn.analysis.certificates import StabilityCertificate, UnitCertif
 from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, evaluate_growth
 from lipschitz_rnn.analysis.increments import System, make_system, why_no_sector
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units, system_of_unit
-from lipschitz_rnn.analysis.search import Report, condition_a, describe, prove, why_not_finite
-from lipschitz_rnn.analysis.search import certify_system as certify_system
+from lipschitz_rnn.analysis.search import (
+    Report,
+    certify_system,
+    condition_a,
+    describe,
+    prove,
+    why_not_finite,
+)
 from lipschitz_rnn.nn.plain import Matrix, read_matrix
 from lipschitz_rnn.ops import EULER, ButcherTableau, Nonlinearity
 from lipschitz_rnn.ops.nonlinearity import as_nonlinearity

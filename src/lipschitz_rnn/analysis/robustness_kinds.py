@@ -142,12 +142,6 @@ def _deepfool(norm: str, model: nn.Module, samples: Samples) -> Tensor:
     return found.distances
 
 
-def _noisy_weights(
-    model: nn.Module, strength: float, generator: torch.Generator, names: tuple[str, ...]
-) -> nn.Module:
-    return noise_weights(model, strength, generator, names)
-
-
 def _fewer_bits(
     model: nn.Module, strength: int, generator: torch.Generator, names: tuple[str, ...]
 ) -> nn.Module:
@@ -169,11 +163,12 @@ def _pruned(
 def _weight_noise(group: str | None) -> Kind:
     name = "weight-noise" if group is None else f"weight-noise:{group}"
     label = "noise, of each tensor's rms"
-    return Kind(name, label, WEIGHT_STDS, "weights", _noisy_weights, seeds=True, group=group)
+    return Kind(name, label, WEIGHT_STDS, "weights", noise_weights, seeds=True, group=group)
 
 
-def _of_steps(name: str, label: str, change: Callable[..., Perturbed], **options: Any) -> Kind:
-    return Kind(name, label, STEP_SHARES, "steps", partial(_steps, change), seeds=True, **options)
+def _of_steps(name: str, change: Callable[..., Perturbed], **options: Any) -> Kind:
+    label, apply = "share of the steps", partial(_steps, change)
+    return Kind(name, label, STEP_SHARES, "steps", apply, seeds=True, **options)
 
 
 def _attack(
@@ -220,15 +215,14 @@ PERTURBATIONS: Mapping[str, Kind] = MappingProxyType(
                 seeds=True,
                 note="each number is replaced with this probability, by either end of the range",
             ),
-            _of_steps("dropped-steps", "share of the steps", drop_steps),
+            _of_steps("dropped-steps", drop_steps),
             _of_steps(
                 "dropped-steps-held",
-                "share of the steps",
                 partial(drop_steps, hold=True),
                 timed=True,
                 note="the model is told the time that passes",
             ),
-            _of_steps("repeated-steps", "share of the steps", repeat_steps),
+            _of_steps("repeated-steps", repeat_steps),
             _JITTER,
             _attack("fgsm", "linf", LINF_RADII, _fgsm),
             _attack(

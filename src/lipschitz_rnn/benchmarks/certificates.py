@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lipschitz_rnn.analysis.certify import certify_system
 from lipschitz_rnn.analysis.growth import STRENGTHS
 from lipschitz_rnn.analysis.increments import System, make_system
+from lipschitz_rnn.analysis.search import certify_system
 from lipschitz_rnn.ops import NONLINEARITIES, TABLEAUX
 from lipschitz_rnn.training.environment import describe_environment
 

@@ -86,18 +86,13 @@ def _settings(
     shapes: list[str] | None, only: str | None, threads: int, repeats: int, seconds: float
 ) -> "Settings":
     """Options as settings; nothing is measured before all of them are understood."""
-    from lipschitz_rnn._base.checks import nearest
-    from lipschitz_rnn._base.errors import InputError
+    from lipschitz_rnn._base.checks import require_name
     from lipschitz_rnn.benchmarks import SHAPES, Settings, find_shape
     from lipschitz_rnn.benchmarks.candidates import LABELS
 
     wanted = tuple(LABELS) if only is None else tuple(only.split(","))
     for name in wanted:
-        if name not in LABELS:
-            raise InputError(
-                f"--only: expected some of {', '.join(LABELS)}, got {name!r}. "
-                f"{nearest(name, LABELS)}"
-            )
+        require_name("--only", name, LABELS, "some of")
     return Settings(
         shapes=tuple(find_shape(name) for name in shapes) if shapes else SHAPES,
         candidates=tuple(name for name in LABELS if name in wanted),

@@ -80,18 +80,14 @@ def bench_ucr(
 
 def _settings(names: list[str] | None, only: str | None, seeds: str, threads: int) -> "UCRSettings":
     """Options as settings; nothing is measured before all of them are understood."""
-    from lipschitz_rnn._base.checks import nearest
+    from lipschitz_rnn._base.checks import require_name
     from lipschitz_rnn._base.errors import InputError
     from lipschitz_rnn.benchmarks.ucr import DATASETS, UCRSettings
     from lipschitz_rnn.benchmarks.ucr_methods import METHODS
 
     methods = tuple(METHODS) if only is None else tuple(only.split(","))
     for name in methods:
-        if name not in METHODS:
-            raise InputError(
-                f"--only: expected some of {', '.join(METHODS)}, got {name!r}. "
-                f"{nearest(name, METHODS)}"
-            )
+        require_name("--only", name, METHODS, "some of")
     try:
         numbers = tuple(dict.fromkeys(int(part) for part in seeds.split(",")))
     except ValueError:

@@ -10,7 +10,9 @@ from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
+    BatchSize,
     DataDir,
+    Draws,
     Quiet,
     Runs,
     Weights,
@@ -32,8 +34,8 @@ def compare(
     samples: Annotated[
         int, typer.Option(min=1, help="The first so many, of training and of test.")
     ] = 1000,
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of what is random.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 250,
+    seeds: Draws = 5,
+    batch_size: BatchSize = 250,
     weights: WeightsChoice = Weights.last,
     output: AnalysisDir = Path("analysis"),
     json: AsJson = False,

@@ -10,6 +10,7 @@ from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
+    BatchSize,
     DataDir,
     Quiet,
     Runs,
@@ -42,7 +43,7 @@ def hessian(
     steps: Annotated[int, typer.Option(min=0, help="Lanczos steps; 0 for none.")] = 100,
     starts: Annotated[int, typer.Option(min=1, help="Random starts of these.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 250,
+    batch_size: BatchSize = 250,
     weights: WeightsChoice = Weights.last,
     output: AnalysisDir = Path("analysis"),
     json: AsJson = False,

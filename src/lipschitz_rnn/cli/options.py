@@ -32,6 +32,8 @@ AnalysisDir = Annotated[
     Path,
     typer.Option("--output", help="Folder for results, table and figures.", metavar="DIR"),
 ]
+BatchSize = Annotated[int, typer.Option(min=1, help="Samples at a time.")]
+Draws = Annotated[int, typer.Option(min=1, help="Draws of what is random.")]
 RunDir = Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")]
 
 

@@ -11,7 +11,9 @@ from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import (
     AnalysisDir,
     AsJson,
+    BatchSize,
     DataDir,
+    Draws,
     Quiet,
     Runs,
     Weights,
@@ -51,8 +53,8 @@ def robustness(
         ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="The first so many test samples.")] = 1000,
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of what is random.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 250,
+    seeds: Draws = 5,
+    batch_size: BatchSize = 250,
     weights: WeightsChoice = Weights.last,
     output: AnalysisDir = Path("analysis"),
     json: AsJson = False,
@@ -99,15 +101,10 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _require_known(option: str, name: str) -> None:
-    from lipschitz_rnn._base.checks import nearest
-    from lipschitz_rnn._base.errors import InputError
+    from lipschitz_rnn._base.checks import require_name
     from lipschitz_rnn.analysis import PERTURBATIONS
 
-    if name not in PERTURBATIONS:
-        raise InputError(
-            f"{option}: expected names among {', '.join(PERTURBATIONS)}, got {name!r}. "
-            f"{nearest(name, PERTURBATIONS)}".rstrip()
-        )
+    require_name(option, name, PERTURBATIONS, "names among")
 
 
 def _grids(texts: list[str], only: tuple[str, ...] | None) -> dict[str, tuple[float, ...]]:

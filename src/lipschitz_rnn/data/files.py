@@ -135,6 +135,9 @@ def check_content(content: bytes, file: DataFile, *, where: str) -> None:
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that no other process ever sees a part of it.
 
+    Unlike :func:`lipschitz_rnn._base.files.write_atomically`, several processes may write the same
+    file at once, as they do to a cache; after a crash of the machine it may have to be made anew.
+
     Args:
         path: Where; its folder is made if need be, an existing file is replaced.
         content: What.

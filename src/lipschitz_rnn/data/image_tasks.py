@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipschitz_rnn._base.checks import nearest
-from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn.data import digits, mnist
 from lipschitz_rnn.data.images import LabelledImages
 from lipschitz_rnn.data.permutations import named_permutation
@@ -88,12 +87,7 @@ def find_image_task(name: str) -> ImageTask:
     Raises:
         InputError: If there is none of that name; the message gives the nearest one.
     """
-    if name not in IMAGE_TASKS:
-        hint = nearest(name, IMAGE_TASKS)
-        raise InputError(
-            f"task: expected one of {', '.join(IMAGE_TASKS)}, got {name!r}."
-            + (f" {hint}" if hint else "")
-        )
+    require_name("task", name, IMAGE_TASKS)
     return IMAGE_TASKS[name]
 
 

@@ -31,15 +31,12 @@ class MirrorSource:
     cache: Path
     limits: Limits = field(default_factory=Limits)
 
+    optional = False  # a download that fails is worth a line
+
     @property
     def name(self) -> str:
         """How reports call it."""
         return f"mirror {urlsplit(self.base_url).hostname}"
-
-    @property
-    def optional(self) -> bool:
-        """Not optional: a download that fails is worth a line."""
-        return False
 
     def locate(self, files: Sequence[DataFile]) -> Iterator[FoundFile]:
         """Download files one by one, each tried once.

@@ -91,7 +91,7 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     raise ValueError(f"format {version[0]}.{version[1]} is not for plain numbers")
 
 
-def examine(path: Path, report: Callable[[str], None] | None = None) -> Content:
+def examine(path: Path, report: Callable[[str], None] | None) -> Content:
     """Read a file from end to end, or remember what was found when it was last read.
 
     What was found is kept in the cache folder, and believed for as long as path, size and times of

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from lipschitz_rnn._base.checks import nearest
-from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.cache import found_digest
 from lipschitz_rnn.data.files import DataFile
 from lipschitz_rnn.data.sources import Report
-from lipschitz_rnn.data.split import Split
+from lipschitz_rnn.data.split import Split, require_known
 from lipschitz_rnn.data.supplied import obtain_supplied
 from lipschitz_rnn.data.text import decode_text, require_steps, text_split
 
@@ -98,11 +96,7 @@ def load_ptb(
         InputError: If an argument is wrong, or a file has other content.
         DataUnavailableError: If a file is missing.
     """
-    if level not in LEVELS:
-        raise InputError(
-            f"ptb: expected `level` to be one of {', '.join(LEVELS)}, got {level!r}. "
-            f"{nearest(level, LEVELS)}".rstrip()
-        )
+    require_known("ptb", "level", level, LEVELS)
     require_steps(f"ptb-{level}", steps)
     found = obtain_supplied(PTB_FILES, data_dir, report)
     train, validation, test = (decode_text(item.content, where=str(item.path)) for item in found)

@@ -48,15 +48,12 @@ class FolderSource:
 
     root: Path
 
+    optional = False  # who names a folder wants to hear that it lacks a file
+
     @property
     def name(self) -> str:
         """How reports call it."""
         return f"folder {self.root}"
-
-    @property
-    def optional(self) -> bool:
-        """Not optional: who names a folder wants to hear that it lacks a file."""
-        return False
 
     def locate(self, files: Sequence[DataFile]) -> Iterator[FoundFile]:
         """Files in the folder, plain or gzipped.
@@ -95,15 +92,12 @@ class CacheSource:
     root: Path
     report: Report | None = None
 
+    optional = True  # an empty cache is how everybody begins
+
     @property
     def name(self) -> str:
         """How reports call it."""
         return f"cache {self.root}"
-
-    @property
-    def optional(self) -> bool:
-        """Optional: an empty cache is how everybody begins."""
-        return True
 
     def locate(self, files: Sequence[DataFile]) -> Iterator[FoundFile]:
         """Files in the cache.

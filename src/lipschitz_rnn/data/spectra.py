@@ -21,27 +21,26 @@ FLOOR = 1e-3
 UNITS = f"natural logarithm of |X| + {FLOOR:g}, samples in [-1, 1]; not normalized"
 
 
-def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
-    """Change the sampling rate, by scipy's polyphase filter.
+def resample(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Change the sampling rate to :data:`RATE`, by scipy's polyphase filter.
 
     Args:
         samples: Shape ``(n,)``.
         rate: How many there are a second.
-        target: How many there shall be.
 
     Returns:
-        Shape ``(ceil(n * target / rate),)``; float64, or the same array if nothing changes.
+        Shape ``(ceil(n * RATE / rate),)``; float64, or the same array if nothing changes.
 
     Examples:
         >>> resample(np.ones(1000), 16_000).shape
         (500,)
     """
-    if rate == target or not len(samples):
+    if rate == RATE or not len(samples):
         return samples
     from scipy.signal import resample_poly  # slow to import, and not needed at 8 kHz
 
-    common = math.gcd(rate, target)
-    up, down = target // common, rate // common
+    common = math.gcd(rate, RATE)
+    up, down = RATE // common, rate // common
     return np.asarray(resample_poly(samples.astype(np.float64), up, down))
 
 

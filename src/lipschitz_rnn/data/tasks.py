@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lipschitz_rnn._base.checks import nearest
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data.array_dataset import ArrayDataset
 from lipschitz_rnn.data.arrays import load_arrays
@@ -104,11 +104,7 @@ def has_times(name: str) -> bool:
 
 
 def _task(name: str) -> Task:
-    if name not in TASKS:
-        hint = nearest(name, TASKS)
-        raise InputError(
-            f"data set: expected one of {', '.join(TASKS)}, got {name!r}. {hint}".rstrip()
-        )
+    require_name("data set", name, TASKS)
     return TASKS[name]
 
 

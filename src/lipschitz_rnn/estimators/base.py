@@ -21,7 +21,7 @@ from lipschitz_rnn.estimators.parameters import (
     read_settings,
     read_unit,
     require_bool,
-    require_int,
+    require_count,
 )
 from lipschitz_rnn.estimators.samples import Samples
 from lipschitz_rnn.estimators.scaling import Scaling
@@ -164,8 +164,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             options=(defaults if unit.startswith("lipschitz") else {}) | options,
             input_size=series.values.shape[1],
             output_size=output_size,
-            hidden_size=require_int(where, "hidden_size", self.hidden_size, 1),
-            num_layers=require_int(where, "num_layers", self.num_layers, 1),
+            hidden_size=require_count(where, "hidden_size", self.hidden_size),
+            num_layers=require_count(where, "num_layers", self.num_layers),
             dropout=float(self.dropout),
             **others,
         )

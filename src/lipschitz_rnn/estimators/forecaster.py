@@ -14,7 +14,7 @@ from lipschitz_rnn.estimators.base import RecurrentEstimator
 from lipschitz_rnn.estimators.forecast_model import ForecastModel
 from lipschitz_rnn.estimators.futures import Futures
 from lipschitz_rnn.estimators.histories import Histories, read_histories
-from lipschitz_rnn.estimators.parameters import read_device, require_int
+from lipschitz_rnn.estimators.parameters import read_device, require_count
 from lipschitz_rnn.estimators.samples import Samples
 from lipschitz_rnn.estimators.series import Array, Series, last_steps, without_last
 from lipschitz_rnn.estimators.storage import Records
@@ -172,7 +172,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
             histories = self._read(X, times, reset=False)
             self._require_size(histories.series)
         horizon = self.horizon if horizon is None else horizon
-        forecasts = self._go_on(histories.series, require_int(self._where, "horizon", horizon, 1))
+        forecasts = self._go_on(histories.series, require_count(self._where, "horizon", horizon))
         forecasts = forecasts[:, :, 0] if histories.flat else forecasts
         return forecasts[0] if histories.single else forecasts
 
@@ -194,7 +194,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         check_is_fitted(self)
         series = self._read(X, times, reset=False).series
         self._require_size(series)
-        steps, shortest = require_int(self._where, "horizon", self.horizon, 1), series.counts.min()
+        steps, shortest = require_count(self._where, "horizon", self.horizon), series.counts.min()
         if shortest <= steps:
             raise ValueError(
                 f"{self._where}: expected series of more than horizon={steps} steps, the last of "
@@ -213,14 +213,14 @@ class LipschitzRNNForecaster(RecurrentEstimator):
         if longest < 2:
             wanted, got = "a series of at least 2 steps", "one of 1 sample"
             raise ValueError(f"{self._where}: expected {wanted}, got {got}.")
-        horizon = require_int(self._where, "horizon", self.horizon, 1)
+        horizon = require_count(self._where, "horizon", self.horizon)
         context = self.context_ if goes_on else min(self._wanted_context(horizon), longest)
         architecture = self._make_architecture(
             series,
             horizon * series.values.shape[1],
             {"step_size": min(1.0, _TIME / context)},
             patch=1,
-            window=min(require_int(self._where, "window", self.window, 1), context),
+            window=min(require_count(self._where, "window", self.window), context),
             pooling="forecast",
             bidirectional=False,
         )
@@ -258,7 +258,7 @@ class LipschitzRNNForecaster(RecurrentEstimator):
     def _wanted_context(self, horizon: int) -> int:
         if self.context is None:
             return max(64, 3 * horizon)
-        return require_int(self._where, "context", self.context, 1)
+        return require_count(self._where, "context", self.context)
 
     def _read(self, X: Any, times: Any, *, reset: bool) -> Histories:
         return read_histories(self, X, times, reset=reset)

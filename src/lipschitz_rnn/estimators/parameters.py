@@ -11,12 +11,12 @@ from lipschitz_rnn.estimators.trainer import Settings
 from lipschitz_rnn.nn import UNITS, unit_options
 
 
-def require_int(where: str, name: str, value: object, low: int) -> int:
-    """Raise unless a value is an integer, Python's or NumPy's, of at least ``low``."""
+def require_count(where: str, name: str, value: object) -> int:
+    """Raise unless a value is an integer, Python's or NumPy's, of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{where}: expected `{name}` to be an int, got {type(value).__name__}.")
-    if value < low:
-        raise ValueError(f"{where}: expected `{name}` >= {low}, got {value}.")
+    if value < 1:
+        raise ValueError(f"{where}: expected `{name}` >= 1, got {value}.")
     return int(value)
 
 
@@ -36,12 +36,12 @@ def read_settings(estimator: Any) -> Settings:
     require_in_range(
         where, "validation_fraction", estimator.validation_fraction, 0, 1, open_high=True
     )
-    require_int(where, "batch_size", estimator.batch_size, 1)
+    require_count(where, "batch_size", estimator.batch_size)
     epochs, patience = estimator.max_epochs, estimator.patience
     return Settings(
         lr=float(estimator.lr),
-        max_epochs=None if epochs is None else require_int(where, "max_epochs", epochs, 1),
-        patience=None if patience is None else require_int(where, "patience", patience, 1),
+        max_epochs=None if epochs is None else require_count(where, "max_epochs", epochs),
+        patience=None if patience is None else require_count(where, "patience", patience),
         weight_decay=float(estimator.weight_decay),
         clip_norm=float(estimator.clip_norm),
     )

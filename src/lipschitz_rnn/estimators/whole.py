@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lipschitz_rnn._base.checks import require_choice
 from lipschitz_rnn.estimators.base import RecurrentEstimator
 from lipschitz_rnn.estimators.model import POOLINGS, Architecture
-from lipschitz_rnn.estimators.parameters import read_device, require_bool, require_int
+from lipschitz_rnn.estimators.parameters import read_device, require_bool, require_count
 from lipschitz_rnn.estimators.samples import Samples
 from lipschitz_rnn.estimators.series import (
     Array,
@@ -92,8 +92,8 @@ class SeriesEstimator(RecurrentEstimator):
         where, steps = self._where, int(np.median(series.counts))
         require_choice(where, "pooling", self.pooling, POOLINGS)
         patch = -(-steps // _MODEL_STEPS) if self.patch is None else self.patch
-        require_int(where, "patch", patch, 1)
-        window = require_int(where, "window", self.window, 1)
+        require_count(where, "patch", patch)
+        window = require_count(where, "window", self.window)
         return self._make_architecture(
             series,
             output_size,

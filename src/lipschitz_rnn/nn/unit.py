@@ -255,7 +255,7 @@ def scan_unit(
     input: Tensor,
     h0: Tensor,
     dt: Tensor | None,
-    output: str = "all",
+    output: str,
     memory: str = "store",
 ) -> tuple[Tensor | None, Tensor]:
     """States of one unit, (T, B, H), or None, and the last one; steps are ``step_size * dt``."""

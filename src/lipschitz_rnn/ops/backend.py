@@ -124,7 +124,7 @@ def forced_name() -> str:
     return _forced.name
 
 
-def choose_backend(where: str, call: ScanCall, requested: str = "auto") -> BackendChoice:
+def choose_backend(where: str, call: ScanCall, requested: str) -> BackendChoice:
     """Find who runs a call.
 
     Returns:

@@ -249,6 +249,10 @@ def explain_backend(
 
     Returns:
         The choice; ``refused`` maps the name of each backend that refused to its reasons.
+
+    Raises:
+        TypeError: As :func:`lipschitz_scan` does.
+        ValueError: Likewise: also if the backend asked for is unknown or refuses the call.
     """
     call = make_call(
         "explain_backend",

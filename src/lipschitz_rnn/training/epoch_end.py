@@ -23,8 +23,8 @@ def finish_epoch(
     result: EvaluationResult,
     folder: RunFolder,
     record: RecordFile,
-    test: EvaluationResult | None = None,
-    watch: Watch | None = None,
+    test: EvaluationResult | None,
+    watch: Watch | None,
 ) -> EpochDone:
     """Put a finished epoch on record and save.
 

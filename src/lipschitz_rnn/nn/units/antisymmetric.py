@@ -109,4 +109,4 @@ class AntisymmetricRNNCell(ScanCell):
     def reset_parameters(self) -> None:
         """Draw initial values."""
         nn.init.normal_(self._free("weight_hh"), std=self.options["init_std"] / self.hidden_size)
-        self._reset_input(self.input_size)
+        self._reset_input()

@@ -86,12 +86,12 @@ class UnitCell(nn.Module):
         free: Tensor = self.parametrizations[name].original  # type: ignore[index,union-attr]
         return free
 
-    def _reset_input(self, fan_in: int) -> None:
-        """Draw U and b, and those of a gate, within ±1/√fan_in."""
+    def _reset_input(self) -> None:
+        """Draw U and b, and those of a gate, within ±1/√input_size."""
         for name in ("weight_ih", "bias", "weight_gate", "bias_gate"):
             tensor = getattr(self, name, None)
             if tensor is not None:
-                uniform_fan_in_(tensor, fan_in)
+                uniform_fan_in_(tensor, self.input_size)
 
     def bind(self) -> Step:
         """The step for batches as a function, with every weight read once.

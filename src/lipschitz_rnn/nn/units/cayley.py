@@ -83,7 +83,7 @@ class CayleyRNNCell(LoopCell):
             rows, columns = torch.tril_indices(size, size, -1, device=free.device)
             with torch.no_grad():
                 free.copy_((c - c.mT)[rows, columns])
-        self._reset_input(self.input_size)
+        self._reset_input()
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Advance the state by one step.

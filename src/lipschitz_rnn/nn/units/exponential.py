@@ -102,7 +102,7 @@ class ExponentialRNNCell(LoopCell):
         with torch.no_grad():
             # entry (i, i - 1) comes last of the i(i + 1)/2 entries in rows up to i
             free.zero_().index_copy_(0, row * (row + 1) // 2 - 1, -s)
-        self._reset_input(self.input_size)
+        self._reset_input()
         if self.bias is not None and self.options["nonlinearity"] == "modrelu":
             nn.init.zeros_(self.bias)
 

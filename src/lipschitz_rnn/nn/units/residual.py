@@ -90,4 +90,4 @@ class ResidualRNNCell(ScanCell):
     def reset_parameters(self) -> None:
         """Draw initial values: W small and normal, U and b as in ``nn.Linear``."""
         scaled_normal_(self.weight_hh, self.options["init_std"])
-        self._reset_input(self.input_size)
+        self._reset_input()
