@@ -188,7 +188,7 @@ def test_rows_of_several_tables_stand_under_one_head(tmp_path):
     assert filled[3].startswith(
         "| Pixel MNIST: test accuracy in per cent | Lipschitz, Euler, N=128"
     )
-    assert filled[3].endswith("| not run | not run | 99.4 |")
+    assert filled[3].endswith("| not run | not run | 99.4 (text) |")
     assert filled[4].endswith("| LSTM | not run | not run |  |")
     with pytest.raises(InputError, match="expected rows among"):
         fill_page(text.replace("units/lstm", "units/lstn"), tmp_path)

@@ -21,15 +21,12 @@ from lipschitz_rnn.experiments.results_text import (
 )
 from lipschitz_rnn.experiments.tables import Table, load_table
 
-PAGE_OMITS = ("best test", "data")
+PAGE_OMITS = ("best test", "data", "epochs", "how sure")
 """Columns that the files beside the cards have, and pages have no room for."""
 
 _MARKS = "; a dot for the last weights on the test samples; dashed, what is in print"
 
-PAGE_OMITS = ("best test", "data")
-"""Columns that the files beside the cards have, and pages have no room for."""
-
-ROWS_OMIT = (*PAGE_OMITS, "agrees", "how sure", "ours - print", "time of a run", "epochs")
+ROWS_OMIT = (*PAGE_OMITS, "agrees", "ours - print", "time of a run")
 """Columns that rows of several tables have no room for."""
 
 Maker = Callable[[str], list[str]]
@@ -108,7 +105,7 @@ def _rows_lines(names: Sequence[str], results: Path) -> list[str]:
         of, _, row = name.partition("/")
         table = load_table(of)
         table = dataclasses.replace(table, rows=table.choose([row]))
-        columns, (cells,) = table_cells(table, gather(table, results))
+        columns, (cells,) = table_cells(table, gather(table, results), short=True)
         found = {"task": table.title, **dict(zip(columns, cells, strict=True))}
         rows.append({head: cell for head, cell in found.items() if head not in ROWS_OMIT})
         heads |= dict.fromkeys(rows[-1])
@@ -127,7 +124,7 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
         Lines of Markdown: rows, spread over many seeds, figure, remarks and notes.
     """
     run = [one for one in gathered if one.cards]
-    lines = ["", *table_lines(table, run, PAGE_OMITS), ""] if run else [""]
+    lines = ["", *table_lines(table, run, PAGE_OMITS, short=True), ""] if run else [""]
     lines += [f"{found}\n" for found in (range_text(table, one) for one in gathered) if found]
     if make_figure(table, gathered) is not None:
         lines += [f"![{table.title}: curves]({images}/{figure_name(table)})", ""]

@@ -35,12 +35,15 @@ def spread_text(values: Sequence[float], digits: int) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f} (n={len(values)})"
 
 
-def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str], list[list[str]]]:
+def table_cells(
+    table: Table, gathered: Sequence[RowResult], *, short: bool = False
+) -> tuple[list[str], list[list[str]]]:
     """A table as text.
 
     Args:
         table: The table.
         gathered: Its results.
+        short: Whether how sure a number in print is stands behind it in a word, and not at length.
 
     Returns:
         The headings, and the cells of each row; columns that would be blank are left out.
@@ -49,6 +52,9 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
     for kind, head in _figures(table).items():
         columns[head] = [_figure_text(table, result, kind) for result in gathered]
     columns |= _beside(table, gathered)
+    if short and "how sure" in columns:
+        pairs = zip(columns["in print"], columns.pop("how sure"), strict=True)
+        columns["in print"] = [_short_text(number, sure) for number, sure in pairs]
     cards = [list(result.cards.values()) for result in gathered]
     columns["parameters"] = [f"{own[0]['parameters']:,}" if own else "" for own in cards]
     columns["epochs"] = [_common(str(card["epochs"]["last"]) for card in own) for own in cards]
@@ -56,6 +62,11 @@ def table_cells(table: Table, gathered: Sequence[RowResult]) -> tuple[list[str],
     columns["time of a run"] = [_time_text(own) for own in cards]
     kept = {head: cells for head, cells in columns.items() if any(cells)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
+
+
+def _short_text(printed: str, evidence: str) -> str:
+    """``"99.4 (text)"``."""
+    return f"{printed} ({evidence.partition(':')[0]})" if evidence else printed
 
 
 def _figure_text(table: Table, result: RowResult, kind: str) -> str:
@@ -131,7 +142,7 @@ def range_text(table: Table, result: RowResult) -> str:
 
 
 def table_lines(
-    table: Table, gathered: Sequence[RowResult], omit: Collection[str] = ()
+    table: Table, gathered: Sequence[RowResult], omit: Collection[str] = (), *, short: bool = False
 ) -> list[str]:
     """The rows of a table in Markdown.
 
@@ -139,11 +150,12 @@ def table_lines(
         table: The table.
         gathered: Its results.
         omit: Headings of columns to leave out.
+        short: As :func:`table_cells` takes it.
 
     Returns:
         A line a row, behind the headings.
     """
-    heads, rows = table_cells(table, gathered)
+    heads, rows = table_cells(table, gathered, short=short)
     kept = [number for number, head in enumerate(heads) if head not in omit]
     return markdown_lines(
         [heads[number] for number in kept], [[row[number] for number in kept] for row in rows]
