@@ -17,6 +17,7 @@ LAYERS = [
     {"export", "training"},
     {"estimators"},
     {"benchmarks", "experiments"},
+    {"report"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

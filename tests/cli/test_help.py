@@ -98,7 +98,7 @@ def complete(*typed):
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        (("rep",), ["reproduce"]),
+        (("rep",), ["report", "reproduce"]),
         (("train", "mnist-"), [n for n in preset_names() if n.startswith("mnist-")]),
         (("sweep", "pend"), ["pendulum"]),
         (("reproduce", "cert"), [n for n in table_names() if n.startswith("cert")]),

@@ -1,5 +1,7 @@
 """``lipschitz-rnn demo``: from nothing to a trained model and its summary."""
 
+from pathlib import Path
+
 from lipschitz_rnn.cli.app import app
 from lipschitz_rnn.cli.examples import epilog
 from lipschitz_rnn.cli.options import AsJson, DataDir
@@ -30,6 +32,7 @@ def demo(json: AsJson = False, data_dir: DataDir = None) -> None:
         lambda hooks: train_run(config, run_dir, data_dir=data_dir, hooks=hooks, report=warn),
         json=json,
     )
+    _write_report(run_dir, data_dir, json=json)
     command = program()
     tell(
         "\nwhat to try next:\n"
@@ -39,3 +42,17 @@ def demo(json: AsJson = False, data_dir: DataDir = None) -> None:
         f"  {command} train smnist   # the published task, one pixel a step: an hour or more\n"
         f"  {command} --help"
     )
+
+
+def _write_report(run_dir: Path, data_dir: Path | None, *, json: bool) -> None:
+    """Write the report of the run; whatever keeps it from being written, the run is there."""
+    from lipschitz_rnn.cli.console import say, warn
+
+    try:
+        from lipschitz_rnn.report import write_report
+
+        written = write_report([run_dir], data_dir=data_dir)
+    except Exception as error:
+        warn(f"no report: {' '.join(str(error).split()) or type(error).__name__}")
+        return
+    (warn if json else say)(f"report, for a browser: {written.path}")
