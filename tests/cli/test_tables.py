@@ -4,9 +4,9 @@ import pytest
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.cli import main
-from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
 from lipschitz_rnn.cli.launch_queue import read_axis, read_budget, read_numbers
 from lipschitz_rnn.experiments.queue import Queue
+from lipschitz_rnn.experiments.wording import figure_name, figure_text, samples_name
 
 SMALL = [
     "--set",

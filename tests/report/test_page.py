@@ -98,7 +98,7 @@ def test_stability_is_that_of_the_verb(digits, digits_page):
     unit = report.units[0]
     rows = dict(run.stability.units[0].rows)
     assert rows["largest singular value of W"] == f"{unit.w.sigma_max:.4g}"
-    assert rows["largest real part of the eigenvalues of A"] == f"{unit.a.spectral_abscissa:+.4g}"
+    assert rows["largest real part, eigenvalues of A"] == f"{unit.a.spectral_abscissa:+.4g}"
     assert rows["condition (b), which certifies nothing"].startswith(("holds", "fails"))
     assert run.certificate.holds == report.certificate.holds
     assert f"lipschitz-rnn certify {digits}" in page.text

@@ -7,7 +7,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lipschitz_rnn.cli.console import make_console, say
-from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
+from lipschitz_rnn.experiments.wording import figure_name, figure_text, samples_name
 from lipschitz_rnn.training import EpochDone, Event, RunStarted, UpdateDone
 
 

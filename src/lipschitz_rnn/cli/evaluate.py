@@ -17,9 +17,9 @@ def evaluate(
 ) -> None:
     """Test the model of RUN."""
     from lipschitz_rnn.cli.console import say, warn
-    from lipschitz_rnn.cli.figures import figure_name, figure_text
     from lipschitz_rnn.experiments import evaluate_run
     from lipschitz_rnn.experiments.plain import as_json, plain
+    from lipschitz_rnn.experiments.wording import figure_name, figure_text
 
     result = evaluate_run(run, weights.value, data_dir=data_dir, report=warn)
     if json:

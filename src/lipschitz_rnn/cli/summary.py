@@ -4,7 +4,7 @@ from rich import box
 from rich.table import Table
 
 from lipschitz_rnn.cli.console import make_console
-from lipschitz_rnn.cli.figures import figure_name, figure_text, samples_name
+from lipschitz_rnn.experiments.wording import figure_name, figure_text, samples_name
 from lipschitz_rnn.training import RunRecord, WeightsResult
 
 _SPECTRA = {

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.files import write_atomically
-from lipschitz_rnn.nn.digest import weights_digest
 from lipschitz_rnn.experiments.plain import as_json, restore
 from lipschitz_rnn.experiments.subjects import Subject
+from lipschitz_rnn.nn.digest import weights_digest
 from lipschitz_rnn.training.config import DataConfig, ModelConfig
 from lipschitz_rnn.training.environment import describe_environment
 

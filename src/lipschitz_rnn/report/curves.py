@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from lipschitz_rnn.experiments.figures import history_figure, style
+from lipschitz_rnn.experiments.wording import figure_name, figure_text
 from lipschitz_rnn.report.figures import Drawing, draw
 from lipschitz_rnn.report.source import Source
-from lipschitz_rnn.report.wording import figure_name, figure_text, number
+from lipschitz_rnn.report.wording import number
 from lipschitz_rnn.training.metrics import METRICS
 
 _ROWS = 120

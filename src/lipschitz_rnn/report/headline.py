@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lipschitz_rnn.experiments.wording import figure_name, figure_text
 from lipschitz_rnn.report.source import Source
-from lipschitz_rnn.report.wording import Rows, duration, figure_name, figure_text, number
+from lipschitz_rnn.report.wording import Rows, duration, number
 from lipschitz_rnn.training import count_parameters
 from lipschitz_rnn.training.metrics import METRICS, Totals
 

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from lipschitz_rnn.analysis.certificate_file import weights_digest
+from lipschitz_rnn.nn.digest import weights_digest
 from lipschitz_rnn.report.source import Source
 from lipschitz_rnn.report.wording import Rows, duration
 

@@ -1,19 +1,19 @@
 """What the theory says of a trained unit: spectra, conditions, steps."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.analysis.layers import UnitMatrices, find_units
-from lipschitz_rnn.analysis.report import MatrixReport, StabilityReport, UnitReport
+from lipschitz_rnn.analysis.report import StabilityReport, UnitReport
 from lipschitz_rnn.experiments.dynamics import largest_dt, run_units, sample_batch, stability_run
 from lipschitz_rnn.experiments.figures import history_figure, spectra_figure
 from lipschitz_rnn.experiments.figures.run import jacobians_along
+from lipschitz_rnn.experiments.stability_rows import stability_rows
 from lipschitz_rnn.report.figures import Drawing, draw
 from lipschitz_rnn.report.source import LeftOut, Source
-from lipschitz_rnn.report.wording import Rows, number
+from lipschitz_rnn.report.wording import Rows
 
 _SAMPLES = 2
 """Along which Jacobians are taken."""
@@ -86,7 +86,8 @@ def describe_stability(source: Source, key: str) -> Stability | LeftOut | None:
             jacobians=jacobians[place],
         )
         drawing = draw(figure, f"{key}-spectra{place}", _alt(unit))
-        facts.append(UnitFacts(unit.name, _what(unit), drawing, tuple(_rows(unit))))
+        rows = tuple(stability_rows(unit))[:-1]  # the certificate has a place of its own
+        facts.append(UnitFacts(unit.name, _what(unit), drawing, rows))
     return Stability(report, tuple(facts), _over_epochs(source, key))
 
 
@@ -143,38 +144,3 @@ def _alt(unit: UnitReport) -> str:
         f"Eigenvalues in the complex plane of {' and of '.join(parts)}, each {unit.size}, over the "
         f"region in which a {unit.method} step of {unit.step_size:.4g} damps a linear mode."
     )
-
-
-def _rows(unit: UnitReport) -> Iterator[tuple[str, str]]:
-    if unit.a is None:
-        yield "A", "none: the unit has no linear term"
-    else:
-        yield from _matrix_rows("A", unit.a)
-    yield from _matrix_rows("W", unit.w)
-    if unit.conditions is None:
-        yield "conditions of the stability theorem", "none: it does not speak of gated units"
-    else:
-        for one in unit.conditions:
-            note = ", which certifies nothing" if one.name == "b" else ""
-            reason = one.reason.removeprefix("holds").lstrip(":,; ")
-            verdict = "holds" if one.holds else "fails"
-            yield f"condition ({one.name}){note}", f"{verdict}: {reason}" if reason else verdict
-    if unit.step_sizes is not None:
-        text = f"{unit.step_sizes.smallest:.4g}; a diagnostic, since eigenvalues certify nothing"
-        yield "longest step that all modes of A bear", text
-    if unit.euler is not None:
-        verdict = "it contracts" if unit.euler.contracts else "that certifies nothing"
-        text = f"distances grow by {unit.euler.factor:.6g} at most: {verdict}"
-        yield "bound on one Euler step, from norms alone", text
-
-
-def _matrix_rows(name: str, matrix: MatrixReport) -> Iterator[tuple[str, str]]:
-    yield f"largest real part of the eigenvalues of {name}", f"{matrix.spectral_abscissa:+.4g}"
-    if matrix.scheme is not None:
-        low, high = matrix.scheme.low, matrix.scheme.high
-        text = (
-            f"{low:+.4g} to {high:+.4g}, imaginary parts within {number(matrix.scheme.imaginary)}"
-        )
-        yield f"what the symmetric-skew scheme bounds those of {name} by", text
-    yield f"largest eigenvalue of ({name} + {name}ᵀ)/2", f"{matrix.log_norm:+.4g}"
-    yield f"largest singular value of {name}", f"{matrix.sigma_max:.4g}"

@@ -3,38 +3,8 @@
 import math
 from typing import Any
 
-_NAMES = {
-    "bits_per_character": "bits per character",
-    "mse": "mean squared error",
-    "mse_db": "mean squared error in dB²",
-}
-
 Rows = tuple[tuple[str, str], ...]
 """Terms and what is said of each, in order."""
-
-
-def figure_name(name: str) -> str:
-    """A figure's name in words, such as ``"bits per character"``."""
-    return _NAMES.get(name, name.replace("_", " "))
-
-
-def figure_text(name: str, value: float | None) -> str:
-    """A figure's value: per cent for accuracies, otherwise four digits.
-
-    Args:
-        name: As an evaluation names it.
-        value: None or NaN where there is none.
-
-    Returns:
-        Text.
-
-    Examples:
-        >>> figure_text("accuracy", 0.98765), figure_text("mse", 0.000123456)
-        ('98.77%', '0.0001235')
-    """
-    if name == "accuracy" and value is not None and math.isfinite(value):
-        return f"{value:.2%}"
-    return number(value)
 
 
 def number(value: float | None) -> str:

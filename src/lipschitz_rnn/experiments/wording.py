@@ -1,4 +1,4 @@
-"""How figures of models are written for people."""
+"""How figures of models are written for people: on the terminal, in reports."""
 
 import math
 
