@@ -62,7 +62,7 @@ def test_stability_prints_a_table_and_draws(capsys, digits):
         r"largest singular value of W +\d",
         r"condition \(a\) +(fails|holds)",
         r"condition \(b'\) +fails: W is not symmetric",
-        r"condition \(b\), and certifies nothing +fails",
+        r"condition \(b\), which certifies nothing +fails",
         r"longest step that all modes of A bear +.*a diagnostic",
         r"bound on one Euler step, from norms alone +distances grow by",
         r"certificate of the euler step +(none|holds): ",
