@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lipschitz_rnn.cli.render_marks import makers_of
 from lipschitz_rnn.experiments.page import figure_name, fill_page, make_figure, page_tables
 from lipschitz_rnn.experiments.results import agrees, gather
 from lipschitz_rnn.experiments.tables import load_table, table_names
@@ -17,6 +18,13 @@ def test_the_page_is_written_from_the_cards():
     """`lipschitz-rnn render docs/results.md` mends it."""
     text = PAGE.read_text()
     assert fill_page(text, ROOT / "results") == text
+
+
+def test_the_readme_is_written_from_results():
+    """`lipschitz-rnn render README.md` mends it."""
+    page = ROOT / "README.md"
+    text = page.read_text()
+    assert fill_page(text, ROOT / "results", makers=makers_of(page, ROOT / "results")) == text
 
 
 @pytest.mark.parametrize("name", TABLES)
