@@ -16,9 +16,9 @@ from lipschitz_rnn.experiments.figures.sweep import sweep_figure
 from lipschitz_rnn.experiments.page import fill_page, page_tables, table_block, write_page
 from lipschitz_rnn.experiments.results import RowResult, agrees, gather
 from lipschitz_rnn.experiments.results_text import range_text, table_cells, table_lines
-from lipschitz_rnn.experiments.tables import Row, Table
+from lipschitz_rnn.experiments.tables import Row, Table, load_table, table_names
 
-PAGE = "# A\n\n<!-- table: short -->\nold\n<!-- end of table -->\nkept | <!-- x -->\n"
+PAGE = "# A\n\n<!-- table: short -->\nold\n<!-- end of table -->\nkept | <!-- x: y --> z\n"
 
 
 def with_accuracy(value, count=10_000, **changes):
@@ -50,7 +50,7 @@ def test_the_text_outside_the_marks_stays(tmp_path):
     filled = fill_page(PAGE, tmp_path)
     assert page_tables(PAGE) == page_tables(filled) == ("short",)
     before, after = filled.split("<!-- table: short -->")[0], filled.split("end of table -->")[1]
-    assert (before, after) == ("# A\n\n", "\nkept | <!-- x -->\n")
+    assert (before, after) == ("# A\n\n", "\nkept | <!-- x: y --> z\n")
     assert "old" not in filled
     assert "Not run: mnist-8px, 3 epochs;" in filled
     assert fill_page(filled, tmp_path) == filled
@@ -195,13 +195,39 @@ def test_rows_of_several_tables_stand_under_one_head(tmp_path):
 
 
 def test_other_marks_are_filled_by_who_knows_them(tmp_path):
-    text = (
-        "<!-- speed: a.json -->\nold\n<!-- end of speed -->\n<!-- x: y -->\nz\n<!-- end of x -->\n"
-    )
+    text = "<!-- speed: a.json -->\nold\n<!-- end of speed -->\n"
     filled = fill_page(text, tmp_path, makers={"speed": lambda name: [f"of {name}"]})
     assert filled == text.replace("old", "of a.json")
-    with pytest.raises(InputError, match="expected a place"):
+    with pytest.raises(InputError, match="marks of the kind table, rows, got 'speed'"):
         fill_page(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<!-- table: seeds -->\nprose\n<!-- table: units -->\n<!-- end of table -->", "in turn"),
+        ("<!-- table: seeds -->\nprose\n", "an end of '<!-- table: seeds -->'"),
+        ("prose\n<!-- end of table -->\n", "in turn"),
+        ("<!-- table: seeds -->\n<!-- end of rows -->\n", "in turn"),
+    ],
+)
+def test_marks_that_are_no_pair_are_refused(tmp_path, text, expected):
+    """Or prose between them would be gone."""
+    with pytest.raises(InputError, match=expected):
+        fill_page(text, tmp_path)
+
+
+def test_marks_in_a_fence_are_text(tmp_path):
+    fence = "```markdown\n<!-- table: seeds -->\n```\n"
+    assert fill_page(fence + PAGE, tmp_path).startswith(fence)
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_table_can_stand_on_a_page(name):
+    table = load_table(name)
+    gathered = gather(table, Path(__file__).parents[2] / "results")
+    lines = table_block(table, gathered, "images")
+    assert lines[-2] == f"`lipschitz-rnn reproduce {name}`"
 
 
 def test_the_verb_writes_the_table_of_a_benchmark(tmp_path, finished):

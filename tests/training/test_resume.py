@@ -9,7 +9,14 @@ import torch
 from run_comparison import Stop, assert_same_run
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.training import RunFolder, fit, load_checkpoint, resume, save_checkpoint
+from lipschitz_rnn.training import (
+    RunFolder,
+    StopTraining,
+    fit,
+    load_checkpoint,
+    resume,
+    save_checkpoint,
+)
 
 SCRIPT = Path(__file__).with_name("kill_and_resume.py")
 
@@ -64,6 +71,30 @@ def test_interrupted_after_an_update_equals_uninterrupted(
     with (tmp_path / "cut" / "record.jsonl").open("ab") as record:
         record.write(b'{"event": "epo')  # a line of which a kill left half
     assert resume(tmp_path / "cut", split, make_model()).last == whole.last
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("stop_after", [1, 7, 13, 14, 21])
+@pytest.mark.parametrize(
+    "schedule", [{}, {"schedule": "one-cycle", "decay_epochs": (), "average_decay": 0.7}]
+)
+def test_stopped_with_a_checkpoint_equals_uninterrupted(
+    tmp_path, config, split, make_model, with_training, stop_after, schedule
+):
+    """Behind the last update of an epoch too: what is told of it then needs its learning rate."""
+    config = with_training(config, checkpoint_seconds=60, **schedule)
+    fit(config, split, make_model(), tmp_path / "whole")
+    seen = 0
+
+    def stop(event):
+        nonlocal seen
+        seen += type(event).__name__ == "UpdateDone"
+        if seen == stop_after:
+            raise StopTraining
+
+    with pytest.raises(StopTraining):
+        fit(config, split, make_model(), tmp_path / "cut", hooks=[stop])
+    resume(tmp_path / "cut", split, make_model())
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 

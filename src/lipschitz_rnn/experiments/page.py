@@ -3,10 +3,12 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.experiments.figures.curves import curves_figure
@@ -24,17 +26,47 @@ from lipschitz_rnn.experiments.tables import Table, load_table
 PAGE_OMITS = ("best test", "data", "epochs", "how sure")
 """Columns that the files beside the cards have, and pages have no room for."""
 
-_MARKS = "; a dot for the last weights on the test samples; dashed, what is in print"
-
 ROWS_OMIT = (*PAGE_OMITS, "agrees", "ours - print", "time of a run")
 """Columns that rows of several tables have no room for."""
 
 Maker = Callable[[str], list[str]]
 """From what a mark names to the lines between it and its end."""
 
-_BLOCK = re.compile(
-    r"<!-- (?P<kind>\w+): (?P<what>[^\n]+?) -->\n.*?<!-- end of (?P=kind) -->", re.DOTALL
-)
+_BEGIN = re.compile(r"<!-- (?P<kind>\w+): (?P<what>.+?) -->")
+_END = re.compile(r"<!-- end of (?P<kind>\w+) -->")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Lines of a page: those between two marks, or, without a kind, those outside."""
+
+    kind: str
+    what: str
+    lines: tuple[str, ...]
+
+
+def _parts(text: str) -> list[_Part]:
+    """The page in its order; marks are lines of their own, and nothing in a fence is one."""
+    parts, lines, fenced = [], [], False
+    kind = what = ""
+    for line in text.split("\n"):
+        fenced ^= line.startswith("```")
+        begin, end = _BEGIN.fullmatch(line), _END.fullmatch(line)
+        if fenced or (begin is None and end is None):
+            lines.append(line)
+            continue
+        if bool(begin) == bool(kind) or (end is not None and end["kind"] != kind):
+            behind = f" behind '<!-- {kind}: {what} -->'" if kind else ""
+            raise InputError(
+                "page: expected '<!-- KIND: NAME -->' and '<!-- end of KIND -->' in turn, got "
+                f"{line!r}{behind}."
+            )
+        parts.append(_Part(kind, what, tuple(lines)))
+        kind, what = (begin["kind"], begin["what"]) if begin is not None else ("", "")
+        lines = []
+    if kind:
+        raise InputError(f"page: expected an end of '<!-- {kind}: {what} -->', got none.")
+    return [*parts, _Part("", "", tuple(lines))]
 
 
 def page_tables(text: str) -> tuple[str, ...]:
@@ -46,7 +78,7 @@ def page_tables(text: str) -> tuple[str, ...]:
     Returns:
         In order.
     """
-    return tuple(match["what"] for match in _BLOCK.finditer(text) if match["kind"] == "table")
+    return tuple(part.what for part in _parts(text) if part.kind == "table")
 
 
 def fill_page(
@@ -69,27 +101,29 @@ def fill_page(
         The page; all outside of the marks as it was.
 
     Raises:
-        InputError: If there is no table or row of such a name, or the page has no such mark.
+        InputError: If there is no table or row of such a name, the page has no mark, or marks do
+            not come in pairs.
     """
     known: dict[str, Maker] = {
         "table": lambda name: _table_lines(name, results, images),
         "rows": lambda names: _rows_lines(names.split(), results),
         **(makers or {}),
     }
-    if not any(match["kind"] in known for match in _BLOCK.finditer(text)):
+    parts = _parts(text)
+    if not any(part.kind for part in parts):
         raise InputError(
             "page: expected a place for a table, '<!-- table: NAME -->' and in a later line "
             "'<!-- end of table -->', got none."
         )
-
-    def block(match: re.Match[str]) -> str:
-        kind, what = match["kind"], match["what"]
-        if kind not in known:
-            return match[0]
-        lines = known[kind](what)
-        return "\n".join([f"<!-- {kind}: {what} -->", *lines, f"<!-- end of {kind} -->"])
-
-    return _BLOCK.sub(block, text)
+    lines: list[str] = []
+    for part in parts:
+        if not part.kind:
+            lines += part.lines
+            continue
+        require_name("page", part.kind, known, "marks of the kind")
+        mark = (f"<!-- {part.kind}: {part.what} -->", f"<!-- end of {part.kind} -->")
+        lines += [mark[0], *known[part.kind](part.what), mark[1]]
+    return "\n".join(lines)
 
 
 def _table_lines(name: str, results: Path, images: str) -> list[str]:
@@ -129,7 +163,9 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
     if make_figure(table, gathered) is not None:
         lines += [f"![{table.title}: curves]({images}/{figure_name(table)})", ""]
         if not table.axis:
-            marks = _MARKS if table.samples == "test" else ""
+            marks = "; a dot for the last weights on the test samples"
+            marks = marks if table.samples == "test" else ""
+            marks += "; dashed, what is in print" if any(_has_print(one) for one in run) else ""
             lines += [f"A line a run, on the validation samples{marks}.", ""]
     remarks = [f"{one.row.label}: {one.row.remark}" for one in run if one.row.remark]
     missing = [_missing_text(one) for one in gathered if not one.cards]
@@ -137,6 +173,10 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
         lines += [f"Not run: {'; '.join(missing)}.", ""]
     lines += [f"- {sentence}" for sentence in (*remarks, *table.notes)]
     return [*lines, "", f"`lipschitz-rnn reproduce {table.name}`", ""]
+
+
+def _has_print(result: RowResult) -> bool:
+    return result.row.printed is not None
 
 
 def _missing_text(result: RowResult) -> str:
@@ -181,7 +221,7 @@ def write_page(page: Path, results: Path, makers: Mapping[str, Maker] | None = N
     """
     if not page.is_file():
         raise InputError(f"{page}: expected a page in Markdown, got no file.")
-    text = page.read_text("utf-8")
+    text = page.read_bytes().decode()  # line ends as they are
     filled = fill_page(text, results, makers=makers)
     written = [page]
     for name in page_tables(text):

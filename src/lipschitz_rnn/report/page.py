@@ -67,12 +67,15 @@ def write_report(
         Where it is and what is in it.
 
     Raises:
-        InputError: If there is no run, a folder is none of a run, or a file in it is damaged.
+        InputError: If there is no run, no folder for the report, a folder is none of a run, or a
+            file in it is damaged.
     """
     if not runs:
         raise InputError("report: expected at least one run, got none.")
     if output is None:
         output = runs[0] / WHEN_ALONE if len(runs) == 1 else Path(WHEN_ALONE)
+    if not output.parent.is_dir() or output.is_dir():  # before samples are answered for it
+        raise InputError(f"{output}: expected the name of a file in a folder that is there.")
     splits: Splits = {}
     sources = [
         open_source(run, name, weights, data_dir=data_dir, splits=splits, report=report)

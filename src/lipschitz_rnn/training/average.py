@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.training.weights import load_model_tensors
 
 _RAW, _COUNT = "raw/", "average/count"
@@ -72,6 +73,8 @@ class WeightAverage:
         load_model_tensors(path, self.model, tensors)
         if self._average is not None:
             load_model_tensors(path, self._model, tensors, _RAW)
+            if _COUNT not in tensors:
+                raise InputError(f"{path}: expected {_COUNT!r} beside averaged weights, got none.")
             with torch.no_grad():
                 self._average.n_averaged.copy_(tensors[_COUNT])
 

@@ -52,13 +52,15 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
     if not dataset.carries_state:
         order = epoch_order(state.config.seed.order, epoch, len(dataset))
     batches = dataset.plan(settings.batch_size, order)
+    # of the last update: the epoch may have been stopped behind it, and be told of without another
+    state.set_learning_rate(max(progress.update - 1, 0), len(batches))
     if not progress.update:
         state.carried = None
     state.model.train()
     saved = time.perf_counter()
     for number in range(progress.update, len(batches)):
         started = time.perf_counter()
-        state.set_learning_rate(len(batches))
+        state.set_learning_rate(number, len(batches))
         update(state, dataset, batches[number])
         progress.update = number + 1
         progress.epoch_seconds += time.perf_counter() - started

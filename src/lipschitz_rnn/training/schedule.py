@@ -12,8 +12,8 @@ def one_cycle_factor(update: int, total: int, warmup: float) -> float:
     """What a one-cycle schedule makes of the highest learning rate.
 
     Half a cosine up from 1/25 in the first ``warmup`` of all updates, half a cosine down to
-    1/250,000 in the rest, as ``torch.optim.lr_scheduler.OneCycleLR`` at its defaults. With a
-    warm-up of 0 this is cosine decay.
+    1/250,000 in the rest, as ``torch.optim.lr_scheduler.OneCycleLR`` with
+    ``cycle_momentum=False``. With a warm-up of 0 this is cosine decay.
 
     Args:
         update: The update that is next, counted from 0.

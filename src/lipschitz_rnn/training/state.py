@@ -118,14 +118,15 @@ class RunState:
         rate: float = self.optimizer.param_groups[0]["lr"]
         return rate
 
-    def set_learning_rate(self, updates: int) -> None:
-        """Set it for the update that is next.
+    def set_learning_rate(self, update: int, updates: int) -> None:
+        """Set it for an update of the epoch that is under way.
 
         Args:
+            update: Updates of the epoch before it.
             updates: Of an epoch.
         """
         progress = self.progress
-        rate = self.config.training.lr_at(progress.epoch, progress.update, updates)
+        rate = self.config.training.lr_at(progress.epoch, update, updates)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * progress.lr_factor
 

@@ -75,11 +75,12 @@ def _draw(axes: Axes, table: Table, result: RowResult, **look: Any) -> None:
 
 
 def _mark(axes: Axes, table: Table, result: RowResult) -> None:
-    for card in result.cards.values() if table.samples == "test" else ():
-        value = _shown(table, [card[f"test_{table.metric}_last"]])
+    values = result.values(table, "last") if table.samples == "test" else []
+    for card, value in zip(result.cards.values(), values, strict=False):
         axes.plot(
-            [card["epochs"]["last"]], value, "o", color=style.VERMILION, markersize=3.5, zorder=4,
-            clip_on=False, label="test, last epoch",
+            [card["epochs"]["last"]], _shown(table, [value / table.scale]), "o",
+            color=style.VERMILION, markersize=3.5, zorder=4, clip_on=False,
+            label="test, last epoch",
         )  # fmt: skip
     if result.row.printed is not None:
         level = _shown(table, [result.row.printed / table.scale])[0]
