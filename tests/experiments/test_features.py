@@ -1,13 +1,10 @@
 """The table of features: every row says where it is shown."""
 
-from pathlib import Path
-
 import pytest
 
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.experiments.features import features_lines
 
-ROOT = Path(__file__).parents[2]
 LIST = """
 columns = ["a", "b"]
 versions = ["1", "2"]
@@ -51,7 +48,3 @@ def test_a_row_links_to_page_and_test(tmp_path):
 def test_what_is_not_shown_is_refused(tmp_path, text, files, expected):
     with pytest.raises(InputError, match=expected):
         features_lines(write(tmp_path, text, files))
-
-
-def test_ours_is_one():
-    assert len(features_lines(ROOT / "docs/features.toml")) > 8

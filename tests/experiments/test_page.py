@@ -105,6 +105,15 @@ def test_agreement_is_two_deviations(values, printed, expected):
     assert agrees(TABLE, result_of(*values, printed=printed)) is expected
 
 
+def test_one_run_of_unknown_spread_neither_agrees_nor_not():
+    table = dataclasses.replace(TABLE, metric="mse", scale=1.0)
+    card = {**with_accuracy(0.5), "metric": "mse", "test_mse_last": 0.5}
+    row = dataclasses.replace(ROW, printed=0.6)
+    assert agrees(table, RowResult(row, {1: card})) is None
+    other = card | {"test_mse_last": 0.6}
+    assert agrees(table, RowResult(row, {1: card, 2: other})) is True  # 0.05 off, sd 0.07
+
+
 def test_agreement_by_hand():
     """The bound itself, from both sides."""
     values = (0.97, 0.98, 0.99)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipschitz_rnn.cli.render_marks import makers_of
-from lipschitz_rnn.experiments.page import figure_name, fill_page, make_figure, page_tables
+from lipschitz_rnn.experiments.page import figure_file, fill_page, make_figure, page_tables
 from lipschitz_rnn.experiments.results import agrees, gather
 from lipschitz_rnn.experiments.tables import load_table, table_names
 
@@ -24,14 +24,14 @@ def test_the_readme_is_written_from_results():
     """`lipschitz-rnn render README.md` mends it."""
     page = ROOT / "README.md"
     text = page.read_text()
-    assert fill_page(text, ROOT / "results", makers=makers_of(page, ROOT / "results")) == text
+    assert fill_page(text, ROOT / "results", makers=makers_of(page)) == text
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_figure_of_a_table_that_was_run_is_there(name):
     table = load_table(name)
     figure = make_figure(table, gather(table, ROOT / "results"))
-    assert (figure is not None) == (ROOT / "docs/images" / figure_name(table)).exists()
+    assert (figure is not None) == (ROOT / "docs/images" / figure_file(table)).exists()
 
 
 @pytest.mark.parametrize("name", table_names())

@@ -8,11 +8,10 @@ from rich.table import Table as RichTable
 from lipschitz_rnn.cli.console import make_console, say
 from lipschitz_rnn.experiments.plain import as_json
 from lipschitz_rnn.experiments.results import RowResult, as_table
-from lipschitz_rnn.experiments.results_text import table_cells
+from lipschitz_rnn.experiments.results_text import WORDS, table_cells
 from lipschitz_rnn.experiments.tables import Table
 
 _WIDTH = 150
-_WORDS = {"model", "agrees", "trivial"}
 _OMITTED = {"how sure", "data", "epochs"}
 """Columns that the files beside the cards have, and a terminal has no room for."""
 
@@ -33,7 +32,7 @@ def print_table(table: Table, gathered: Sequence[RowResult], *, json: bool = Fal
     kept = [number for number, head in enumerate(heads) if head not in _OMITTED]
     for number in kept:
         head = heads[number]
-        shown.add_column(head, justify="left" if head in _WORDS else "right")
+        shown.add_column(head, justify="left" if head in WORDS else "right")
     for cells in rows:
         shown.add_row(*(cells[number] for number in kept))
     console = make_console()

@@ -160,12 +160,14 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
     run = [one for one in gathered if one.cards]
     lines = ["", *table_lines(table, run, PAGE_OMITS, short=True), ""] if run else [""]
     lines += [f"{found}\n" for found in (range_text(table, one) for one in gathered) if found]
-    if make_figure(table, gathered) is not None:
-        lines += [f"![{table.title}: curves]({images}/{figure_name(table)})", ""]
+    if run:
+        what = f"over {table.axis}" if table.axis else "learning curves"
+        lines += [f"![{table.title}: {what}]({images}/{figure_file(table)})", ""]
         if not table.axis:
             marks = "; a dot for the last weights on the test samples"
             marks = marks if table.samples == "test" else ""
-            marks += "; dashed, what is in print" if any(_has_print(one) for one in run) else ""
+            printed = any(one.row.printed is not None for one in run)
+            marks += "; dashed, what is in print" if printed else ""
             lines += [f"A line a run, on the validation samples{marks}.", ""]
     remarks = [f"{one.row.label}: {one.row.remark}" for one in run if one.row.remark]
     missing = [_missing_text(one) for one in gathered if not one.cards]
@@ -175,16 +177,12 @@ def table_block(table: Table, gathered: Sequence[RowResult], images: str) -> lis
     return [*lines, "", f"`lipschitz-rnn reproduce {table.name}`", ""]
 
 
-def _has_print(result: RowResult) -> bool:
-    return result.row.printed is not None
-
-
 def _missing_text(result: RowResult) -> str:
     printed = result.row.printed
     return result.row.label + ("" if printed is None else f" (in print {printed})")
 
 
-def figure_name(table: Table) -> str:
+def figure_file(table: Table) -> str:
     """File name of a table's figure."""
     return f"results-{table.name}.svg"
 
@@ -229,7 +227,7 @@ def write_page(page: Path, results: Path, makers: Mapping[str, Maker] | None = N
         figure = make_figure(table, gather(table, results))
         if figure is not None:
             (page.parent / "images").mkdir(exist_ok=True)
-            written.append(page.parent / "images" / figure_name(table))
+            written.append(page.parent / "images" / figure_file(table))
             save_figure(figure, written[-1])
     write_atomically(page, filled.encode())
     return written

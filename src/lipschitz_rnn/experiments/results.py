@@ -115,12 +115,11 @@ def agrees(table: Table, result: RowResult) -> bool | None:
         result: Of a row.
 
     Returns:
-        None where either figure is missing.
+        None where either figure is missing, or nothing is known of the deviation.
     """
-    apart = agreement(table, result)
-    if apart is None:
+    apart, values = agreement(table, result), result.values(table, "last")
+    if apart is None or (len(values) == 1 and table.metric != "accuracy"):
         return None
-    values = result.values(table, "last")
     variance = statistics.variance(values) if len(values) > 1 else 0.0
     if table.metric == "accuracy":
         share = statistics.fmean(values) / table.scale

@@ -8,7 +8,9 @@ from lipschitz_rnn.experiments.results import RowResult, agreement, agrees
 from lipschitz_rnn.experiments.tables import Table
 
 NOT_RUN = "not run"
-_WORDS = ("task", "model", "how sure", "trivial", "data", "agrees", "feature")
+WORDS = ("task", "model", "how sure", "trivial", "data", "agrees", "feature")
+"""Headings of columns that hold words, not numbers."""
+
 _MANY = 6
 """Runs of a row from which on their range is told."""
 
@@ -172,7 +174,7 @@ def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     Returns:
         A line a row, behind the headings.
     """
-    rule = [" --- |" if head in _WORDS else " --: |" for head in heads]
+    rule = [" --- |" if head in WORDS else " --: |" for head in heads]
     lines = ["| " + " | ".join(heads) + " |", "|" + "".join(rule)]
     return lines + [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows

@@ -201,4 +201,4 @@ def _examples(
 
 
 def _probability(share: float) -> str:
-    return f"{share:.1%}" if share >= 1e-3 else "<0.1%"
+    return "<0.1%" if share < 1e-3 else f"{share:.1%}"

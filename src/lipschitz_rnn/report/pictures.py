@@ -18,7 +18,7 @@ from lipschitz_rnn.training import DataConfig
 _POINTS = 300
 """Of a line: more cannot be told apart in a picture as wide as these."""
 
-_LINES = 4
+LINES = 4
 """Of one plot; more channels are shown as a heat map."""
 
 
@@ -97,14 +97,16 @@ def heat_picture(
     Args:
         values: (T, P).
         alt: What is to be seen.
-        low: What the darkest colour stands for; the smallest number if None.
+        low: What the darkest colour stands for; the smallest finite number if None.
         high: What the lightest one stands for.
 
     Returns:
         The picture.
     """
-    low = float(np.nanmin(values)) if low is None else low
-    high = float(np.nanmax(values)) if high is None else high
+    values = values if len(values) else np.zeros((1, values.shape[1]))
+    finite = values[np.isfinite(values)]
+    low = float(finite.min(initial=0 if not finite.size else np.inf)) if low is None else low
+    high = float(finite.max(initial=0 if not finite.size else -np.inf)) if high is None else high
     thin = values[:: max(1, len(values) // _POINTS)]
     scaled = (thin - low) / ((high - low) or 1.0)
     return image_picture(np.clip(scaled.T[::-1], 0, 1), alt, colors="viridis")
@@ -149,7 +151,7 @@ def series_picture(values: np.ndarray, alt: str) -> Picture:
     Returns:
         The picture.
     """
-    if values.shape[1] > _LINES:
+    if values.shape[1] > LINES:
         return heat_picture(values, alt)
     return line_picture([("input", column) for column in values.T], alt)
 

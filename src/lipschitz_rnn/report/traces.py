@@ -1,5 +1,7 @@
 """Samples that are answered with numbers: those with the largest errors, answer over truth."""
 
+import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ from torch import Tensor
 from lipschitz_rnn.data import Dataset
 from lipschitz_rnn.report.answers import Answered, answer_all, examined_part
 from lipschitz_rnn.report.pictures import (
+    LINES,
     Picture,
     heat_picture,
     line_picture,
@@ -24,9 +27,6 @@ WORST = 8
 
 NUMBERS = ("values", "frames", "spectra")
 """Kinds of task that are answered with numbers."""
-
-_LINES = 4
-"""Numbers of an answer that are drawn as lines; more are a heat map."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ def examine_numbers(source: Source) -> Traces | None:
     model, training = source.subject.trained.model, source.config.training
     if dataset.carries_state:
         plan = dataset.plan(training.eval_batch_size)
-        pieces = list(_windows(answer_all(model, dataset, plan)))
-        pieces.sort(key=lambda one: -one[1])
-        traces = [_trace_of_window(*one) for one in pieces[:WORST]]
-        losses = torch.tensor([loss for _, loss, _, _ in pieces])
+        seen: list[float] = []
+        windows = _windows(answer_all(model, dataset, plan), seen)
+        worst_windows = heapq.nlargest(WORST, windows, key=lambda one: _size(one[1]))
+        traces = [_trace_of_window(*one) for one in worst_windows]
+        losses = torch.tensor(seen)
     else:
         losses = sample_losses(source, dataset)
         worst = losses.argsort(descending=True, stable=True)[:WORST]
@@ -114,11 +115,19 @@ def sample_losses(source: Source, dataset: Dataset) -> Tensor:
     return totals / counts.clamp(min=1)
 
 
-def _windows(answered: Iterator[Answered]) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
-    """Segments of the rows of a stream."""
+def _size(loss: float) -> float:
+    """What is not a number is as bad as can be."""
+    return math.inf if math.isnan(loss) else loss
+
+
+def _windows(
+    answered: Iterator[Answered], seen: list[float]
+) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
+    """Segments of the rows of a stream, of which nothing is kept but their losses, in ``seen``."""
     for one in answered:
         steps = one.batch.input.shape[1]
         for row, loss in enumerate(one.losses.mean(1).tolist()):
+            seen.append(loss)
             name = f"row {row}, steps {one.index.first} to {one.index.first + steps - 1}"
             yield name, loss, one.batch.target[row].numpy(), one.answers[row].numpy()
 
@@ -138,7 +147,7 @@ def _trace(source: Source, dataset: Dataset, place: int, loss: float) -> Trace:
         truth, answer = pieces[-1].batch.target[0], pieces[-1].answers[0]
         picture = sample_picture(source.config.data, dataset, place, f"the input of {name}")
         told = [(number(float(t)), number(float(a))) for t, a in zip(truth, answer, strict=True)]
-        return Trace(name, loss, tuple(told[:_LINES]), (("the input", picture),))
+        return Trace(name, loss, tuple(told[:LINES]), (("the input", picture),))
     valid = [one.valid[0] for one in pieces]
     targets = [one.batch.target[0][own] for one, own in zip(pieces, valid, strict=True)]
     answers = [one.answers[0][own] for one, own in zip(pieces, valid, strict=True)]
@@ -151,7 +160,7 @@ def _over_truth(
 ) -> tuple[tuple[str, Picture], ...]:
     """Truth and answer (T, Q) in one plot for each number, or as heat maps on one scale."""
     steps, size = truth.shape
-    if size <= _LINES:
+    if size <= LINES:
         return tuple(
             (
                 f"number {place + 1}" if size > 1 else "answer over truth",

@@ -52,8 +52,9 @@ class TrainingConfig:
         plateau_factor: The learning rate is multiplied by it after every epoch whose validation
             figure is not the best so far; 1 for never.
         clip_norm: Gradients of larger norm, over all parameters, are scaled to it; 0 for never.
-        average_decay: Of a moving average of the weights, taken after every update, which is what
-            is validated, tested and kept: see :mod:`lipschitz_rnn.training.average`; 0 for none.
+        average_decay: Of a moving average of the weights, which is what is validated, tested and
+            kept: see :mod:`lipschitz_rnn.training.average`. It is taken after every update, of
+            cut sequences after every piece; 0 for none.
         contraction_penalty, contraction_rate: Weight and rate of a ``nn.contraction_penalty``.
         certified_radius: Classify as if inputs moved this far in l2, to the worst effect that
             :func:`lipschitz_rnn.nn.margin_logits` allows; for units that contract by construction.

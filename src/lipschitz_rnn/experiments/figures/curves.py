@@ -75,8 +75,9 @@ def _draw(axes: Axes, table: Table, result: RowResult, **look: Any) -> None:
 
 
 def _mark(axes: Axes, table: Table, result: RowResult) -> None:
-    values = result.values(table, "last") if table.samples == "test" else []
-    for card, value in zip(result.cards.values(), values, strict=False):
+    cards = result.cards.values() if table.samples == "test" else ()
+    values = result.values(table, "last") if table.samples == "test" else ()
+    for card, value in zip(cards, values, strict=True):
         axes.plot(
             [card["epochs"]["last"]], _shown(table, [value / table.scale]), "o",
             color=style.VERMILION, markersize=3.5, zorder=4, clip_on=False,
