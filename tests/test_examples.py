@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from printed import follows
 
 from lipschitz_rnn.data.shakespeare import read_shakespeare
 
@@ -44,6 +45,19 @@ def test_beats_that_are_not_as_usual_are_found(example, capsys):
     assert found["source"] in capsys.readouterr().out
     assert found["recall"] >= 0.9
     assert found["precision"] >= 0.6  # a fifth of the beats are to be found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("pendulum", "error of"), ("ecg_stream", "SYNTHETIC"), ("certified_digits", "certified:")],
+)
+def test_the_page_shows_what_is_printed(example, capsys, name, begins):
+    """Written texts are left out: a letter that is drawn otherwise changes all behind it."""
+    page = (ROOT / "docs/examples.md").read_text()
+    shown = page.partition(f"```text\n{begins}")[2].partition("```")[0]
+    example(name)
+    assert follows([*f"{begins}{shown}".splitlines()], capsys.readouterr().out.splitlines())
 
 
 def write_beats(path, classes):

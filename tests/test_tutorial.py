@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from printed import follows
 
 from lipschitz_rnn.cli import main
 from lipschitz_rnn.data import DataUnavailableError, get
@@ -18,7 +19,6 @@ from lipschitz_rnn.data import DataUnavailableError, get
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/tutorial.md").read_text()
 FENCE = re.compile(r'^```(python|console)(?: title="(.*?)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
-NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 MNIST = "\n## MNIST\n"
 
 
@@ -49,20 +49,6 @@ def run(command, folder):
         else:
             assert name == "pip", command
     return said.getvalue().splitlines()
-
-
-def plain(line):
-    """A line without what differs from machine to machine: numbers, and spaces that align them."""
-    return " ".join(NUMBER.sub("#", line).replace("─", "").split())
-
-
-def follows(shown, said):
-    """Whether what is shown was said, where ``...`` may stand for anything."""
-    pattern = ""
-    for line in filter(None, map(plain, shown)):
-        whole = re.escape(line).replace(re.escape("..."), ".*") + r"\n"
-        pattern += r"(?:.*\n)*?" if line == "..." else whole
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in map(plain, said) if line))
 
 
 def type_in(text, folder):
@@ -110,3 +96,7 @@ def test_a_difference_is_noticed():
     assert follows(["loss 0.31", "...", "done"], ["loss  2", "a", "b", "done"])
     assert not follows(["loss 0.31", "done"], ["loss 2", "a", "done"])
     assert not follows(["loss 0.31"], ["accuracy 2"])
+    assert follows(["right 80.0 %, loss 2"], ["right 71 %, loss 5"])
+    assert not follows(["right 80.0 %"], ["right 60.0 %"])
+    assert not follows(["[7 9 4]"], ["[7 9 5]"])
+    assert not follows(["x (360, 8) [7 9 4]"], ["x (360, 8) [7 8 4]"])

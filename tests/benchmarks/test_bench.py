@@ -115,7 +115,7 @@ def test_a_small_run_from_end_to_end(tmp_path, capsys):
     file = str(tmp_path / "bench.json")
     assert main(["bench", "--from", file, "--markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("| B, T, N, P | native ms | % of peak | target | x loop |")
+    assert lines[0].startswith("| B, T, N, P | kernel, ms | % of peak | target | x loop |")
     assert lines[2].startswith("| 4, 20, 16, 2 | ")
 
 

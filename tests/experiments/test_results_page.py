@@ -1,37 +1,36 @@
-"""The page of results is what the cards give."""
+"""The pages of results are what cards and measurements give."""
 
 from pathlib import Path
 
 import pytest
 
 from lipschitz_rnn.cli.render_marks import makers_of
-from lipschitz_rnn.experiments.page import figure_file, fill_page, make_figure, page_tables
+from lipschitz_rnn.experiments.figures.save import digest_of
+from lipschitz_rnn.experiments.page import fill_page
 from lipschitz_rnn.experiments.results import agrees, gather
 from lipschitz_rnn.experiments.tables import load_table, table_names
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/results.md"
-TABLES = page_tables(PAGE.read_text())
 
 
-def test_the_page_is_written_from_the_cards():
-    """`lipschitz-rnn render docs/results.md` mends it."""
-    text = PAGE.read_text()
-    assert fill_page(text, ROOT / "results") == text
-
-
-def test_the_readme_is_written_from_results():
-    """`lipschitz-rnn render README.md` mends it."""
-    page = ROOT / "README.md"
+@pytest.mark.parametrize("name", ["docs/results.md", "README.md"])
+def test_a_page_is_written_from_results(name):
+    """`lipschitz-rnn render` with the page mends it."""
+    page, results = ROOT / name, ROOT / "results"
     text = page.read_text()
-    assert fill_page(text, ROOT / "results", makers=makers_of(page)) == text
+    filled, figures = fill_page(text, results, makers_of(page, results))
+    assert filled == text
+    for link, make in figures.items():
+        assert f"<dc:description>{digest_of(make())}</dc:description>" in (
+            (page.parent / link).read_text()
+        ), link
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_figure_of_a_table_that_was_run_is_there(name):
-    table = load_table(name)
-    figure = make_figure(table, gather(table, ROOT / "results"))
-    assert (figure is not None) == (ROOT / "docs/images" / figure_file(table)).exists()
+def test_every_figure_of_results_is_on_the_page():
+    page, results = ROOT / "docs/results.md", ROOT / "results"
+    _, figures = fill_page(page.read_text(), results, makers_of(page, results))
+    kept = (ROOT / "docs/images").glob("results-*.svg")
+    assert {f"images/{path.name}" for path in kept} == set(figures)
 
 
 @pytest.mark.parametrize("name", table_names())

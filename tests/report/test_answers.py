@@ -37,6 +37,10 @@ def test_the_matrix_is_that_of_the_model(digits, digits_page):
     np.testing.assert_array_equal(counts, expected)
     assert counts.sum() == run.confusion.total == 360
     assert np.trace(counts) == run.confusion.right
+    errors = [(*pair, n) for pair, n in np.ndenumerate(expected) if n and pair[0] != pair[1]]
+    errors = sorted(errors, key=lambda error: (-error[2], *error[:2]))[:20]
+    assert run.confusion.pairs == tuple((str(true), str(said), n) for true, said, n in errors)
+    assert run.confusion.most_frequent == expected.sum(1).max() / 360
     found = evaluate_run(digits)
     assert run.confusion.right / run.confusion.total == pytest.approx(found.figures["accuracy"])
     recall = [100 * counts[c, c] / max(counts[c].sum(), 1) for c in range(10)]

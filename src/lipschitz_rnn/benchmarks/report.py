@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.benchmarks.candidates import LABELS, NATIVE
 from lipschitz_rnn.benchmarks.shapes import PASSES
@@ -38,11 +39,12 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def as_markdown(results: dict[str, Any]) -> str:
+def as_markdown(results: dict[str, Any], *, targets: bool = True) -> str:
     """One Markdown table: a row for each shape, its training pass where one was measured.
 
     Args:
         results: What :func:`lipschitz_rnn.benchmarks.run_benchmark` returned.
+        targets: Whether to print what we set ourselves to reach.
 
     Returns:
         The lines of the table. A column ``x loop`` says how many times as long as the native kernel
@@ -50,11 +52,40 @@ def as_markdown(results: dict[str, Any]) -> str:
     """
     others = others_in(results)
     labels = [f"x {LABELS[who].removeprefix('eager ')}" for who in others]
-    header = ["B, T, N, P", "native ms", "% of peak", "target", *labels]
+    header = ["B, T, N, P", "kernel, ms", "% of peak", *(["target"] if targets else []), *labels]
     lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
     threads = results["conditions"]["threads"]
-    lines += [_line(_cells(shape, others, threads)) for shape in results["shapes"]]
+    for shape in results["shapes"]:
+        name, time, share, *ratios = _cells(shape, others, threads)
+        aim = [target_text(shape)] if targets else []
+        lines.append(_line([name, time, share, *aim, *ratios]))
     return "\n".join(lines)
+
+
+def training_ratios(results: dict[str, Any], name: str) -> dict[str, float]:
+    """How many times as long as the native kernel others take for a training pass.
+
+    Args:
+        results: What :func:`lipschitz_rnn.benchmarks.run_benchmark` returned.
+        name: Of one of its shapes.
+
+    Returns:
+        Ratios of medians by the others' names in tables.
+
+    Raises:
+        InputError: If there is no such shape, or its training pass was not measured.
+    """
+    shapes = {shape["name"]: shape for shape in results["shapes"]}
+    require_name("shape", name, shapes, "those measured")
+    passes = {
+        LABELS[who]: found.get(PASSES[-1]) for who, found in shapes[name]["candidates"].items()
+    }
+    ratios = {
+        who: found["ratio"] for who, found in passes.items() if found and who != LABELS[NATIVE]
+    }
+    if not ratios:
+        raise InputError(f"shape: expected a training pass of others on {name!r}, got none.")
+    return ratios
 
 
 def others_in(results: dict[str, Any]) -> list[str]:
@@ -87,7 +118,6 @@ def _cells(shape: dict[str, Any], others: list[str], threads: int) -> list[str]:
         sizes + (f" ({', '.join(notes)})" if notes else ""),
         milliseconds(native["median_s"]) if native else NOTHING,
         f"{native['fraction']:.0%}".removesuffix("%") if native else NOTHING,
-        target_text(shape),
     ]
     for who in others:
         ratio = candidates.get(who, {}).get(last, {}).get("ratio")

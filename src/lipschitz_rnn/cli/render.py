@@ -16,8 +16,9 @@ from lipschitz_rnn.cli.options import AsJson, Results
         "render docs/results.md",
         note="Marks, each in a line of its own: '<!-- table: NAME -->', '<!-- end of table -->'; "
         "likewise rows: TABLE/ROW TABLE/ROW, some rows of several tables; speed: FILE, what "
-        "`lipschitz-rnn bench` wrote; features: FILE, a list of features. What is between two "
-        "marks is replaced, all else left alone.",
+        "`lipschitz-rnn bench` wrote; features: FILE, a list of features; overview: FILE, what "
+        "one figure is to show of all that. What is between two marks is replaced, all else left "
+        "alone.",
     ),
 )
 def render(
@@ -31,7 +32,7 @@ def render(
     from lipschitz_rnn.experiments.page import write_page
     from lipschitz_rnn.experiments.plain import as_json
 
-    written = write_page(page, results, makers_of(page))
+    written = write_page(page, results, makers_of(page, results))
     if json:
         say(as_json({"written": [str(path) for path in written]}))
         return

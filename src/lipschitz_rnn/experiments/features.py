@@ -43,4 +43,5 @@ def features_lines(path: Path) -> list[str]:
     missing = [place for place in places if not (root / place).is_file()]
     if missing:
         raise InputError(f"{path}: expected its pages and tests under {root}, got no {missing[0]}.")
-    return markdown_lines(["feature", "here", *heads], rows)
+    heads = ["feature", "here", *heads]
+    return markdown_lines(heads, rows, words=heads)

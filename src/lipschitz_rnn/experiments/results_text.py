@@ -164,17 +164,20 @@ def table_lines(
     )
 
 
-def markdown_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_lines(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = WORDS
+) -> list[str]:
     """A table in Markdown, numbers to the right.
 
     Args:
         heads: Headings.
         rows: Cells.
+        words: Headings of columns that hold words, which are to the left.
 
     Returns:
         A line a row, behind the headings.
     """
-    rule = [" --- |" if head in WORDS else " --: |" for head in heads]
+    rule = [" --- |" if head in words else " --: |" for head in heads]
     lines = ["| " + " | ".join(heads) + " |", "|" + "".join(rule)]
     return lines + [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows

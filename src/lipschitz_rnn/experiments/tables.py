@@ -97,6 +97,7 @@ class Table:
             are drawn if there is none.
         samples: Whether rows are compared by ``"test"`` or by ``"validation"`` samples, which is
             how a recipe is chosen.
+        task: What it is measured on, in a few words, for its rows among those of other tables.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Table:
     notes: tuple[str, ...] = ()
     axis: str = ""
     samples: str = "test"
+    task: str = ""
 
     def choose(self, names: Sequence[str] | None) -> tuple[Row, ...]:
         """Rows by name.
@@ -182,6 +184,7 @@ def load_table(name: str) -> Table:
         notes=tuple(raw.get("notes", ())),
         axis=raw.get("axis", ""),
         samples=raw.get("samples", "test"),
+        task=raw.get("task", raw["title"].partition(":")[0]),
     )
 
 

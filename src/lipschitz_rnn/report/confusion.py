@@ -1,5 +1,6 @@
 """Which classes are taken for which, and the samples that the model is most wrong about."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -111,15 +112,15 @@ def examine_classes(source: Source) -> Confusion | None:
     )
     known = CLASS_NAMES.get(source.config.data.name, ())
     names = tuple(known or (str(place) for place in range(answers.classes)))
-    counts = answers.counts
+    total = len(answers.target)
     return Confusion(
         part,
-        int(counts.sum()),
-        int(counts.diag().sum()),
+        total,
+        int((answers.target == answers.predicted).sum()),
         names,
-        _rows(counts, names) if answers.classes <= LARGEST else (),
-        _pairs(counts, names),
-        float(counts.sum(1).max() / counts.sum()),
+        _rows(answers.counts, names) if answers.classes <= LARGEST else (),
+        _pairs(answers, names),
+        int(answers.target.bincount().max()) / total,
         _examples(source, dataset, answers, names),
     )
 
@@ -148,12 +149,12 @@ def _rows(counts: Tensor, names: tuple[str, ...]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _pairs(counts: Tensor, names: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
-    wrong = (counts - torch.diag(counts.diag())).flatten()
-    values, places = wrong.topk(min(_PAIRS, len(wrong)))
-    size = len(names)
-    pairs = zip(values.tolist(), places.tolist(), strict=True)
-    return tuple((names[p // size], names[p % size], n) for n, p in pairs if n)
+def _pairs(answers: ClassAnswers, names: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
+    """The most frequent errors; of many classes most pairs never occur, so no matrix is made."""
+    errors = zip(answers.target.tolist(), answers.predicted.tolist(), strict=True)
+    counted = Counter((true, said) for true, said in errors if true != said)
+    frequent = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
+    return tuple((names[true], names[said], count) for (true, said), count in frequent)
 
 
 def choose_examples(answers: ClassAnswers) -> list[int]:
