@@ -1,5 +1,6 @@
 """Images read pixel by pixel: MNIST and scikit-learn's digits as sequences, split in three."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,16 @@ from lipschitz_rnn.data import digits, mnist
 from lipschitz_rnn.data.images import LabelledImages
 from lipschitz_rnn.data.permutations import named_permutation
 from lipschitz_rnn.data.sequence import SequenceDataset, check_steps, to_sequences
+from lipschitz_rnn.data.shift import Shift
 from lipschitz_rnn.data.sources import Report
-from lipschitz_rnn.data.split import PIPELINES, Split, require_known, require_split, split_order
+from lipschitz_rnn.data.split import (
+    PIPELINES,
+    Split,
+    require_below,
+    require_known,
+    require_split,
+    split_order,
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,10 @@ def load_image_split(
     steps: int,
     permutation: str | None = None,
     pipeline: str = "task",
+    shift: int = 0,
     validation_size: int = 2000,
     split_seed: int = 1234,
+    transform_seed: int = 0,
     data_dir: Path | None = None,
     report: Report | None = None,
 ) -> Split:
@@ -113,8 +124,11 @@ def load_image_split(
         permutation: Name of a permutation of the pixels, see `named_permutation`.
         pipeline: ``"task"`` for values in [0, 1]. ``"authors"`` for those of the authors' code,
             which differ for permuted images alone: bytes as they are stored, 0 to 255.
+        shift: Training images are moved by up to so many pixels each way, anew in every epoch; less
+            than half of their side.
         validation_size: Samples for validation; 0 for none.
         split_seed: Seed of the split, 0 ... 2**32 - 1.
+        transform_seed: Seed of the moves, at least 0.
         data_dir: A data folder to ask first.
         report: Takes one line for each source that failed.
 
@@ -127,8 +141,9 @@ def load_image_split(
     task = find_image_task(name)
     check_steps(task.pixels, steps)  # before anything is downloaded
     require_known(name, "pipeline", pipeline, PIPELINES)
-    if permutation is not None:
-        named_permutation(permutation, task.pixels)
+    order = None if permutation is None else named_permutation(permutation, task.pixels)
+    require_below(name, "shift", shift, -(-task.side // 2))
+    require_below(name, "transform_seed", transform_seed, 2**63)
     require_split(name, task.train_count, validation_size, split_seed)
     images = task.load(data_dir, report)
     scale = task.scale(pipeline, permutation)
@@ -137,8 +152,11 @@ def load_image_split(
         values = to_sequences(pixels, steps, permutation)
         return SequenceDataset(values, torch.from_numpy(target.astype(np.int64)), scale)
 
+    # Evaluation is left alone, so validation samples may have the same changes.
+    moves = Shift(shift, transform_seed, order) if shift else None
     fitted, held_out = split_order(task.train_count, validation_size, split_seed)
     train = dataset(images.train_images, images.train_target)
+    train = dataclasses.replace(train, transform=moves)
     return Split(
         name=name,
         train=train.subset(fitted),
@@ -148,5 +166,6 @@ def load_image_split(
         source=images.source,
         digest=images.digest,
         trivial={"uniform": math.log(task.num_classes)},
-        notes={"input scale": f"0 to {scale * task.maximum:g}"},
+        notes={"input scale": f"0 to {scale * task.maximum:g}"}
+        | ({"augmentation": f"shifts of up to {shift} px"} if shift else {}),
     )

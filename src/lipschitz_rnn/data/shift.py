@@ -1,0 +1,95 @@
+"""Images moved by some pixels, whatever the order in which their pixels are read."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """An image moved by some pixels up or down and left or right, zeros where nothing was.
+
+    A function of the seed, the sample and the epoch; in evaluation, which is epoch 0, the image
+    stays as it is. Samples are square images of one channel, their pixels in any order, cut into
+    steps of any length.
+
+    Attributes:
+        pixels: The furthest; every distance up to it is as likely, in each direction on its own.
+        seed: At least 0.
+        order: Pixel of the image at each position of the sequence, (H * W,); scanline order if
+            None.
+
+    Examples:
+        >>> image = torch.arange(1.0, 5.0).reshape(1, 4, 1)  # 1 2 over 3 4
+        >>> Shift(1, seed=0).moved(image, torch.tensor([1]), torch.tensor([0])).flatten().tolist()
+        [0.0, 0.0, 1.0, 2.0]
+    """
+
+    pixels: int
+    seed: int
+    order: Tensor | None = None
+
+    def shape(self, steps: int, input_size: int) -> tuple[int, int]:
+        """T and P, which stay as they are.
+
+        Args:
+            steps: T.
+            input_size: P.
+
+        Returns:
+            Both.
+        """
+        return steps, input_size
+
+    def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """Move the images of a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.
+
+        Returns:
+            The same shape.
+        """
+        if epoch == 0:
+            return values
+        return self.moved(values, *self.distances(ids, epoch))
+
+    def distances(self, ids: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        """How far each image is moved.
+
+        Args:
+            ids: Which samples, shape ``(B,)``.
+            epoch: The epoch.
+
+        Returns:
+            Down and to the right, ``-pixels`` to ``pixels``, int64, each of shape ``(B,)``.
+        """
+        drawn = [
+            np.random.default_rng((self.seed, epoch, sample)).integers(2 * self.pixels + 1, size=2)
+            for sample in ids.tolist()
+        ]
+        down, right = torch.from_numpy(np.array(drawn).reshape(-1, 2) - self.pixels).unbind(1)
+        return down, right
+
+    def moved(self, values: Tensor, down: Tensor, right: Tensor) -> Tensor:
+        """Move images.
+
+        Args:
+            values: Shape ``(B, T, P)`` of ``T * P = H * H`` pixels.
+            down: Distance of each, shape ``(B,)``, int64; up if negative.
+            right: Likewise, to the left if negative.
+
+        Returns:
+            The same shape: position j holds what was at the pixel that many rows above and columns
+            left of its own, or 0.
+        """
+        flat = values.flatten(1)
+        pixels = flat.shape[1]
+        side = math.isqrt(pixels)
+        order = torch.arange(pixels) if self.order is None else self.order
+        place = torch.empty_like(order).scatter_(0, order, torch.arange(pixels))  # of each pixel
+        row = order // side - down[:, None]
+        column = order % side - right[:, None]
+        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        source = place[(row * side + column).clamp(0, pixels - 1)]
+        return torch.where(inside, flat.gather(1, source), 0).view_as(values)
