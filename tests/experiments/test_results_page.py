@@ -13,7 +13,7 @@ from lipschitz_rnn.experiments.tables import load_table, table_names
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["docs/results.md", "README.md"])
+@pytest.mark.parametrize("name", ["docs/results.md", "docs/benchmarks.md", "README.md"])
 def test_a_page_is_written_from_results(name):
     """`lipschitz-rnn render` with the page mends it."""
     page, results = ROOT / name, ROOT / "results"

@@ -33,6 +33,7 @@ TABLES = (
     "shakespeare",
     "recipe-smnist",
     "recipe-psmnist",
+    "recipe-gap",
 )
 SIZES = {  # input size, output size, kind
     "smnist": (1, 10, "classes"),

@@ -16,8 +16,8 @@ from lipschitz_rnn.cli.options import AsJson, Results
         "render docs/results.md",
         note="Marks, each in a line of its own: '<!-- table: NAME -->', '<!-- end of table -->'; "
         "likewise rows: TABLE/ROW TABLE/ROW, some rows of several tables; speed: FILE, what "
-        "`lipschitz-rnn bench` wrote; features: FILE, a list of features; overview: FILE, what "
-        "one figure is to show of all that. What is between two marks is replaced, all else left "
+        "`lipschitz-rnn bench` wrote; features: FILE, a list of features; and those of "
+        "docs/benchmarks.md and README.md. What is between two marks is replaced, all else left "
         "alone.",
     ),
 )

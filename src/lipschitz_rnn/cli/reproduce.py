@@ -49,7 +49,7 @@ def reproduce(
 
     Interrupt it at any time; the same command goes on. Tables: pixel-mnist, cifar10, speech,
     timit, shakespeare, ptb-char, ptb-word, units, ablation, seeds, recipe-smnist, recipe-psmnist,
-    short, certified, certified-rows, certified-smnist, robustness, robustness-pixel.
+    recipe-gap, short, certified, certified-rows, certified-smnist, robustness, robustness-pixel.
     """
     from lipschitz_rnn.cli.console import say, warn
     from lipschitz_rnn.cli.launch_queue import read_budget, require_none, require_table, work

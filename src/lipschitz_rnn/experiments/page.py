@@ -95,11 +95,8 @@ def fill_page(
             continue
         require_name("page", part.kind, known, "marks of the kind")
         block = known[part.kind](part.what)
-        lines += [
-            f"<!-- {part.kind}: {part.what} -->",
-            *block.lines,
-            f"<!-- end of {part.kind} -->",
-        ]
+        begin, end = f"<!-- {part.kind}: {part.what} -->", f"<!-- end of {part.kind} -->"
+        lines += [begin, "", *"\n".join(block.lines).strip("\n").split("\n"), "", end]
         figures |= block.figures
     return "\n".join(lines), figures
 

@@ -97,7 +97,7 @@ def table_block(table: Table, gathered: Sequence[RowResult]) -> Block:
         Rows, spread over many seeds, figure, remarks and notes.
     """
     run = [one for one in gathered if one.cards]
-    lines = ["", *table_lines(table, run, PAGE_OMITS, short=True), ""] if run else [""]
+    lines = [*table_lines(table, run, PAGE_OMITS, short=True), ""] if run else []
     lines += [f"{found}\n" for found in (range_text(table, one) for one in gathered) if found]
     picture = f"{IMAGES}/results-{table.name}.svg"
     if run:
@@ -107,7 +107,7 @@ def table_block(table: Table, gathered: Sequence[RowResult]) -> Block:
         lines += [f"Not run: {'; '.join(missing)}.", ""]
     remarks = [f"{one.row.label}: {one.row.remark}" for one in run if one.row.remark]
     lines += [f"- {sentence}" for sentence in (*remarks, *table.notes)]
-    lines += ["", f"`lipschitz-rnn reproduce {table.name}`", ""]
+    lines += ["", f"`lipschitz-rnn reproduce {table.name}`"]
     return Block(lines, {picture: lambda: table_figure(table, run)} if run else {})
 
 
