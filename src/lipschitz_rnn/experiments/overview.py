@@ -122,8 +122,8 @@ def overview_text(overview: Overview) -> str:
         Sentences in one line.
     """
     others = ", ".join(f"{name} {ratio:.1f}" for name, ratio in overview.speed.items())
-    errors = ", ".join(
-        f"{label} {100 * (1 - card['test_accuracy_last']):.2f}"
+    errors = " and ".join(
+        f"{100 * (1 - card['test_accuracy_last']):.2f} ({label})"
         for label, card in overview.curves.items()
     )
     proved = overview.proved

@@ -24,7 +24,7 @@ class DataConfig:
         pipeline: ``"task"``, as the task is described, or ``"authors"``, as their code does it.
         noise: Whether padding is ``"fresh"`` noise for each sample, or one ``"fixed"`` block.
         augment: Whether training samples are changed at random.
-        shift: Training images are moved by up to so many pixels, at random.
+        shift: Training images are moved by up to so many pixels, at random; 0 for none.
         sample_count: Training samples to draw, for data sets that are drawn.
         train_size: Use the first so many training samples alone.
         validation_size: Training samples set aside for validation.
@@ -41,7 +41,7 @@ class DataConfig:
     pipeline: str | None = None
     noise: str | None = None
     augment: bool | None = None
-    shift: int | None = number(None, low=0, high=10**6)
+    shift: int = number(0, low=0, high=10**6)
     sample_count: int | None = number(None, low=1, high=10**9)
     train_size: int | None = number(None, low=1)
     validation_size: int | None = number(None, low=1)
@@ -58,6 +58,8 @@ class DataConfig:
         """What is set, as keyword arguments of ``load_split``."""
         table = to_table(self)
         del table["name"]
+        if not self.shift:
+            del table["shift"]  # data sets without images need not know of it
         return table
 
 
