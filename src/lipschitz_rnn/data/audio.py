@@ -48,21 +48,6 @@ def read_bounded(path: Path) -> bytes:
     return content
 
 
-def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Read a mono SPHERE or WAV file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Samples of shape ``(n,)``, float32, where 1 is full scale; and how many there are a second.
-
-    Raises:
-        InputError: If it is damaged, ends early, is compressed or too long, or is not mono.
-    """
-    return parse_audio(read_bounded(path), where=str(path))
-
-
 def parse_audio(content: bytes, *, where: str) -> tuple[np.ndarray, int]:
     """Decode a mono SPHERE or WAV file.
 
