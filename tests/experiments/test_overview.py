@@ -50,8 +50,8 @@ def test_the_text_says_the_numbers():
     """The radius named is the largest at which 80 per cent of right answers are proved."""
     assert overview_text(OVERVIEW) == (
         "F; time of a training pass, this kernel 1: loop 3.0. A; test error in per cent: 30.00 "
-        "(theirs) and 20.00 (ours). C; of 90.0 per cent right answers 80.0 are proved to stay where "
-        "inputs move by 0.1, 85.0 withstand an attack."
+        "(theirs) and 20.00 (ours). C; of 90.0 per cent right answers 80.0 are proved to stay "
+        "where inputs move by 0.1, 85.0 withstand an attack."
     )
 
 
