@@ -1,5 +1,6 @@
-"""The wheel has the package and nothing else; the source archive has the repository."""
+"""The wheel has the package and nothing else and works; the source archive has the repository."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -44,6 +45,35 @@ def test_the_wheel_is_the_package_and_its_kernel(archives):
     package = {name.removeprefix("src/") for name in committed if name.startswith("src/")}
     rest = {name for name in names - package if ".dist-info/" not in name}
     assert package <= names
-    assert rest == {"lipschitz_rnn/ops/liblipschitz_scan.so"}
+    (kernel,) = rest
+    assert Path(kernel).match("lipschitz_rnn/ops/liblipschitz_scan.*")
     described = {name.partition(".dist-info/")[2] for name in names - package - rest}
     assert described == {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["wheel", "source"])
+def test_what_is_installed_trains(archives, tmp_path, kind):
+    """In an empty folder, by the installed package alone; libraries are those of this environment."""
+    archive = archives[0] if kind == "wheel" else archives[1]
+    site, play = tmp_path / "site", tmp_path / "play"
+    play.mkdir()
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site)]
+    done = subprocess.run([*pip, str(archive)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for arguments in (
+        ["-c", "import lipschitz_rnn; print(lipschitz_rnn.__file__)"],
+        ["-m", "lipschitz_rnn.cli", "info"],
+        ["-m", "lipschitz_rnn.cli", "train", "digits", "--quiet", "--out", "run"]
+        + ["--set", "training.epochs=2"],
+        ["-m", "lipschitz_rnn.cli", "report", "run"],
+    ):
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=play, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        if arguments[0] == "-c":
+            assert done.stdout.startswith(str(site))
+        if arguments[-1] == "info":
+            assert "native" in done.stdout
+    assert (play / "run/report.html").stat().st_size > 10_000

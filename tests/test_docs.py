@@ -1,9 +1,16 @@
-"""The Python examples of the README and the docs run, and their links lead somewhere."""
+"""Python in the README and the docs runs, commands are understood, links lead somewhere."""
 
+import contextlib
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
+
+import lipschitz_rnn.cli  # noqa: F401 - adds the verbs
+from lipschitz_rnn.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -29,6 +36,47 @@ def test_examples_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # as one writes a file
     monkeypatch.setattr(backend, "_registry", dict(backend._registry))  # a page registers one
     exec("\n".join(blocks(page)), {})
+
+
+def commands(page):
+    """What is typed behind ``lipschitz-rnn``, up to a pipe or a redirection."""
+    text = re.sub(r"\\\n *(?:> *)?", " ", page.read_text())  # a command may go on in the next line
+    typed = re.findall(r"^ *\$ (?:.* -m lipschitz_rnn\.cli|lipschitz-rnn) (.*)", text, re.MULTILINE)
+    for command in typed:
+        words = shlex.split(command, comments=True)
+        yield list(itertools.takewhile(lambda word: word not in {"|", ">", "<", "&&"}, words))
+
+
+def parse(words):
+    """Parse a command as the command line does, down to its verb, and run nothing."""
+    command, context, name = typer.main.get_command(app), None, "lipschitz-rnn"
+    with contextlib.suppress(typer.Exit):  # of --help and --version
+        while True:
+            context = command.make_context(name, words, parent=context)
+            if not hasattr(command, "resolve_command"):
+                return
+            rest = [*context._protected_args, *context.args]
+            name, command, words = command.resolve_command(context, rest)
+
+
+@pytest.mark.parametrize("page", [p for p in LINKED if [*commands(p)]], ids=lambda p: p.name)
+def test_commands_are_understood(page):
+    for words in commands(page):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian", "digits"], "No such command 'trian'"),
+        (["train", "digits", "--epochs", "3"], "No such option: --epochs"),
+        (["certify", "a", "--strength", "strong"], "'strong' is not one of"),
+        (["evaluate"], "Missing parameter: run"),
+    ],
+)
+def test_another_command_is_not(words, expected):
+    with pytest.raises(Exception, match=expected):
+        parse(words)
 
 
 def prose(page):

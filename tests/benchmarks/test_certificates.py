@@ -8,8 +8,8 @@ import pytest
 
 from lipschitz_rnn.analysis import certify
 from lipschitz_rnn.benchmarks.certificates import (
+    certificate_tables,
     count_certified,
-    markdown_tables,
     random_system,
     time_strengths,
 )
@@ -43,7 +43,7 @@ def test_times():
 
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results/certificates.json"
-PAGE = Path(__file__).parents[2] / "docs/how-to/certify.md"
+PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 
 
 def test_tables():
@@ -53,7 +53,7 @@ def test_tables():
     ]
     certified = {"norm": 1, "diagonal": 2, "full": 3}
     counts = [{"size": 8, "question": "flow", "systems": 5, "certified": certified}]
-    lines = markdown_tables({"times": times, "counts": counts}).split("\n")
+    lines = certificate_tables({"times": times, "counts": counts}).split("\n")
     assert lines[0] == "| seconds | N = 8 | N = 16 |"
     assert lines[2:4] == ["| `norm`, euler | 0.1 |  |", "| `full`, euler |  | 12 |"]
     assert lines[-1] == "| N = 8, flow | 5 | 1 | 2 | 3 |"

@@ -10,7 +10,8 @@ from lipschitz_rnn.data.permutations import named_permutation
 from lipschitz_rnn.data.sequence import to_sequences
 from lipschitz_rnn.data.shift import Shift
 
-IMAGES = torch.rand(6, 8, 8) + 0.5  # no zeros, which are what is new at the edge
+IMAGES = torch.rand(6, 8, 8, generator=torch.Generator().manual_seed(0)) + 0.5
+"""Without zeros, which are what is new at an edge."""
 IDS = torch.arange(6)
 
 
@@ -77,3 +78,10 @@ def test_training_alone_is_moved_and_every_epoch_anew(permutation):
 def test_too_far_is_refused(shift):
     with pytest.raises(InputError, match=f"0 <= `shift` < 4, got {shift}"):
         load_split("digits", steps=8, shift=shift)
+
+
+def test_what_cannot_be_moved_is_refused():
+    with pytest.raises(ValueError, match="expected `pixels` of at least 0, got -1"):
+        Shift(-1, seed=0)
+    with pytest.raises(ValueError, match=r"side \* side pixels, got 15"):
+        Shift(1, seed=0)(torch.zeros(1, 5, 3), torch.tensor([0]), epoch=1)

@@ -53,7 +53,7 @@ def test_the_text_outside_the_marks_stays(tmp_path):
     before, after = filled.split("<!-- table: short -->")[0], filled.split("end of table -->")[1]
     assert (before, after) == ("# A\n\n", "\nkept | <!-- x: y --> z\n")
     assert "old" not in filled
-    assert "Not run: mnist-8px, 3 epochs;" in filled
+    assert "rows not run</summary>\nmnist-8px, 3 epochs;" in filled
     assert fill_page(filled, tmp_path) == (filled, {})
 
 
@@ -115,6 +115,11 @@ def test_one_run_of_unknown_spread_neither_agrees_nor_not():
     assert agrees(table, RowResult(row, {1: card, 2: other})) is True  # 0.05 off, sd 0.07
 
 
+def test_a_recipe_of_ours_does_not_agree():
+    row = dataclasses.replace(ROW, ours=True)
+    assert agrees(TABLE, result_of(0.95, printed=95.0, row=row)) is None
+
+
 def test_agreement_by_hand():
     """The bound itself, from both sides."""
     values = (0.97, 0.98, 0.99)
@@ -153,7 +158,7 @@ def test_a_block_has_remarks_of_what_was_run_and_names_the_rest():
     absent = dataclasses.replace(ROW, label="Absent", remark="Never.", printed=7.0)
     lines = table_block(TABLE, [result_of(0.9, row=row), RowResult(absent, {})]).lines
     assert "- Small: Slow." in lines
-    assert "Not run: Absent (in print 7.0)." in lines
+    assert "Absent (in print 7.0)." in lines
     assert not any("Never" in line for line in lines)
 
 
@@ -195,18 +200,24 @@ def test_rows_of_several_tables_stand_under_one_head(tmp_path):
     text = "<!-- rows: pixel-mnist/euler-128 units/lstm -->\n<!-- end of rows -->\n"
     filled = fill_page(text, tmp_path)[0].splitlines()
     assert filled[2] == "| task | model | last epoch | best validation | in print |"
-    assert filled[4].startswith("| Pixel MNIST | Lipschitz, Euler, N=128")
+    assert filled[4].startswith("| MNIST, one pixel a step | Lipschitz, Euler, N=128")
     assert filled[4].endswith("| not run | not run | 99.4 (text) |")
     assert filled[5].endswith("| LSTM | not run | not run |  |")
-    with pytest.raises(InputError, match="expected rows among"):
-        fill_page(text.replace("units/lstm", "units/lstn"), tmp_path)
+    for row, expected in (
+        ("units/lstn", "expected rows among"),
+        ("units", "expected rows as TABLE/ROW, got 'units'"),
+        ("shakespeare/lstm", "expected rows of one metric, got shakespeare/lstm beside others"),
+        ("recipe-smnist/recipe-published", "expected rows of one metric"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            fill_page(text.replace("units/lstm", row), tmp_path)
 
 
 def test_other_marks_are_filled_by_who_knows_them(tmp_path):
     text = "<!-- speed: a.json -->\nold\n<!-- end of speed -->\n"
     filled = fill_page(text, tmp_path, makers={"speed": lambda name: Block([f"of {name}"])})
     assert filled[0] == text.replace("old", "\nof a.json\n")
-    with pytest.raises(InputError, match="marks of the kind table, rows, got 'speed'"):
+    with pytest.raises(InputError, match=r"kind table, rows, .*got '<!-- end of speed"):
         fill_page(text, tmp_path)
 
 
@@ -225,9 +236,31 @@ def test_marks_that_are_no_pair_are_refused(tmp_path, text, expected):
         fill_page(text, tmp_path)
 
 
-def test_marks_in_a_fence_are_text(tmp_path):
-    fence = "```markdown\n<!-- table: seeds -->\n```\n"
-    assert fill_page(fence + PAGE, tmp_path)[0].startswith(fence)
+MARK = "<!-- table: seeds -->\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```markdown\n{MARK}```\n",
+        f"~~~\n{MARK}```\n{MARK}~~~\n",
+        f"````\n```\n{MARK}```\n{MARK}````\n",
+        f"  ```\n{MARK}  ```\n",
+        f"```\n``` not an end\n{MARK}```\n",
+        "<!-- note: of another kind -->\n",
+        f"  {MARK}",
+    ],
+)
+def test_what_is_no_mark_is_text(tmp_path, text):
+    assert fill_page(text + PAGE, tmp_path)[0].startswith(text)
+
+
+def test_line_ends_stay(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_bytes(PAGE.replace("\n", "\r\n").encode())
+    write_page(page, tmp_path)
+    found = page.read_bytes().decode()
+    assert found == fill_page(PAGE, tmp_path)[0].replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize("name", table_names())
@@ -236,6 +269,11 @@ def test_every_table_can_stand_on_a_page(name):
     gathered = gather(table, Path(__file__).parents[2] / "results")
     lines = table_block(table, gathered).lines
     assert lines[-1] == f"`lipschitz-rnn reproduce {name}`"
+    text = "\n".join(lines)
+    for one in gathered:
+        assert one.row.label in text
+        for value in one.values(table, "validation" if table.samples != "test" else "last"):
+            assert len(one.cards) > 1 or f"{value:.{table.digits}f} (n=1)" in text
 
 
 def test_the_verb_writes_the_table_of_a_benchmark(tmp_path, finished):

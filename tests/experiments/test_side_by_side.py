@@ -85,7 +85,7 @@ def test_table_and_verdict():
     text = table.markdown()
     assert text.splitlines()[2:5] == [
         "|  | a (n=3) | b | clearly better |",
-        "|---|--:|--:|---|",
+        "| --- | --: | --: | --- |",
         "| x | 1 | 0 | a |",
     ]
     assert text.endswith("\nnote\n")

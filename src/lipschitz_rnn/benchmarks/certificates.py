@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.analysis.growth import STRENGTHS
 from lipschitz_rnn.analysis.increments import System, make_system
 from lipschitz_rnn.analysis.search import certify_system
@@ -134,7 +135,7 @@ def time_strengths(
     return rows
 
 
-def markdown_tables(results: dict[str, Any]) -> str:
+def certificate_tables(results: dict[str, Any]) -> str:
     """Times and counts as tables for the documentation.
 
     Args:
@@ -145,24 +146,19 @@ def markdown_tables(results: dict[str, Any]) -> str:
     """
     times = {(row["strength"], row["method"], row["size"]): row for row in results["times"]}
     sizes = sorted({size for _, _, size in times})
-    lines = [
-        "| seconds | " + " | ".join(f"N = {size}" for size in sizes) + " |",
-        "|---|" + "--:|" * len(sizes),
-    ]
+    rows = []
     for strength, method in dict.fromkeys((strength, method) for strength, method, _ in times):
         found = [times.get((strength, method, size)) for size in sizes]
         cells = ["" if row is None else _seconds(row["seconds"]) for row in found]
-        lines.append(f"| `{strength}`, {method} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "| certified | systems | " + " | ".join(f"`{name}`" for name in STRENGTHS) + " |",
-        "|---|--:|" + "--:|" * len(STRENGTHS),
+        rows.append([f"`{strength}`, {method}", *cells])
+    seconds = markdown_table(["seconds", *(f"N = {size}" for size in sizes)], rows, ["seconds"])
+    rows = [
+        [f"N = {row['size']}, {row['question']}", str(row["systems"])]
+        + [str(row["certified"][name]) for name in STRENGTHS]
+        for row in results["counts"]
     ]
-    for row in results["counts"]:
-        cells = [str(row["certified"][name]) for name in STRENGTHS]
-        name = f"N = {row['size']}, {row['question']}"
-        lines.append(f"| {name} | {row['systems']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    heads = ["certified", "systems", *(f"`{name}`" for name in STRENGTHS)]
+    return "\n".join([*seconds, "", *markdown_table(heads, rows, ["certified"])])
 
 
 def _seconds(time: float) -> str:

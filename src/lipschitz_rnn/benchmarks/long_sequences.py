@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.markdown import markdown_table
+from lipschitz_rnn.benchmarks.report import milliseconds
 from lipschitz_rnn.data import ArrayDataset, Split
 from lipschitz_rnn.data.npy import map_array
 from lipschitz_rnn.nn import LipschitzRNN, SequenceRegressor
@@ -116,7 +118,7 @@ def describe(way: Way) -> str:
     return ", ".join(parts)
 
 
-def markdown_table(results: dict[str, Any]) -> str:
+def long_table(results: dict[str, Any]) -> str:
     """The results as a table.
 
     Args:
@@ -125,14 +127,12 @@ def markdown_table(results: dict[str, Any]) -> str:
     Returns:
         Markdown.
     """
-    lines = ["| steps | way | seconds a batch | memory |", "|---|---|---|---|"]
+    rows = []
     for result in results["results"]:
         way = Way(**{field.name: result[field.name] for field in dataclasses.fields(Way)})
         size = f"{result['bytes'] / 1e6:,.0f} MB"
-        lines.append(
-            f"| {result['steps']:,} | {describe(way)} | {result['seconds']:.2f} | {size} |"
-        )
-    return "\n".join(lines)
+        rows.append([f"{result['steps']:,}", describe(way), milliseconds(result["seconds"]), size])
+    return "\n".join(markdown_table(["steps", "way", "ms a batch", "memory"], rows, ["way"]))
 
 
 def measure(folder: Path, way: Way) -> dict[str, float]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.benchmarks.candidates import LABELS
-from lipschitz_rnn.benchmarks.report import NOTHING, milliseconds
+from lipschitz_rnn.benchmarks.report import NOTHING, milliseconds, shape_text
 from lipschitz_rnn.benchmarks.shapes import PASSES
 
 
@@ -23,14 +24,12 @@ def spread_table(results: dict[str, Any]) -> str:
     seen = {who for shape in results["shapes"] for who in shape["candidates"]}
     names = [name for name in LABELS if name in seen]
     heads = ["B, T, N, P", "pass", *(LABELS[name] for name in names)]
-    lines = [_line(heads), _line(["---", "---", *["---:"] * len(names)])]
+    threads, rows = results["conditions"]["threads"], []
     for shape in results["shapes"]:
-        sizes = ", ".join(str(shape[key]) for key in ("batch", "steps", "hidden", "features"))
-        for what in PASSES:
-            if what in shape["operations"]:
-                found = [shape["candidates"].get(name, {}).get(what) for name in names]
-                lines.append(_line([sizes, what, *map(_spread_text, found)]))
-    return "\n".join(lines)
+        for what in (name for name in PASSES if name in shape["operations"]):
+            found = [shape["candidates"].get(name, {}).get(what) for name in names]
+            rows.append([shape_text(shape, threads), what, *map(_spread_text, found)])
+    return "\n".join(markdown_table(heads, rows, heads[:2]))
 
 
 def _spread_text(found: dict[str, Any] | None) -> str:
@@ -79,27 +78,18 @@ def training_table(paths: Sequence[Path]) -> str:
         InputError: If a file is something else.
     """
     heads = ["backend", "time of the run", "sequences/s", "epochs", "test accuracy, last epoch"]
-    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
-    for path in paths:
-        try:
-            summary = json.loads(path.read_bytes())
-            lines.append(
-                _line(
-                    [
-                        summary["environment"]["backend"],
-                        f"{summary['time']['wall_seconds'] / 60:.1f} min",
-                        f"{summary['time']['sequences_per_second']:.0f}",
-                        str(summary["last"]["epoch"]),
-                        f"{summary['last']['test']['accuracy']:.2%}",
-                    ]
-                )
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(
-                f"{path}: expected the summary of a run, got something else."
-            ) from None
-    return "\n".join(lines)
+    return "\n".join(markdown_table(heads, [_training_row(path) for path in paths], heads[:1]))
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _training_row(path: Path) -> list[str]:
+    try:
+        summary = json.loads(path.read_bytes())
+        return [
+            summary["environment"]["backend"],
+            f"{summary['time']['wall_seconds'] / 60:.1f} min",
+            f"{summary['time']['sequences_per_second']:.0f}",
+            str(summary["last"]["epoch"]),
+            f"{summary['last']['test']['accuracy']:.2%}",
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: expected the summary of a run, got something else.") from None

@@ -6,6 +6,7 @@ from typing import Any
 
 from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.benchmarks.candidates import LABELS, NATIVE
 from lipschitz_rnn.benchmarks.shapes import PASSES
 
@@ -32,6 +33,10 @@ def read_results(path: Path) -> dict[str, Any]:
         for shape in results["shapes"]:
             if shape["peak_gflops"]:
                 shape["peak_gflops"]["median"] + 0.0
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected the results of `lipschitz-rnn bench`, got {error.strerror or error}."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"{path}: expected the results of `lipschitz-rnn bench`, got something else."
@@ -52,14 +57,30 @@ def as_markdown(results: dict[str, Any], *, targets: bool = True) -> str:
     """
     others = others_in(results)
     labels = [f"x {LABELS[who].removeprefix('eager ')}" for who in others]
-    header = ["B, T, N, P", "kernel, ms", "% of peak", *(["target"] if targets else []), *labels]
-    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
-    threads = results["conditions"]["threads"]
+    heads = ["B, T, N, P", "kernel, ms", "% of peak", *(["target"] if targets else []), *labels]
+    threads, rows = results["conditions"]["threads"], []
     for shape in results["shapes"]:
-        name, time, share, *ratios = _cells(shape, others, threads)
+        time, share, *ratios = _cells(shape, others)
         aim = [target_text(shape)] if targets else []
-        lines.append(_line([name, time, share, *aim, *ratios]))
-    return "\n".join(lines)
+        rows.append([shape_text(shape, threads), time, share, *aim, *ratios])
+    return "\n".join(markdown_table(heads, rows, heads[:1]))
+
+
+def shape_text(shape: dict[str, Any], threads: int) -> str:
+    """Sizes of a shape, and what is not as in most.
+
+    Args:
+        shape: One of the shapes on record.
+        threads: Of the benchmark.
+
+    Returns:
+        ``"128, 784, 128, 1"``, perhaps with ``"(forward only)"`` or its threads behind it.
+    """
+    sizes = ", ".join(str(shape[key]) for key in ("batch", "steps", "hidden", "features"))
+    notes = [] if PASSES[-1] in shape["operations"] else ["forward only"]
+    if shape["threads"] != threads:
+        notes.append(f"{shape['threads']} thread{'s' if shape['threads'] > 1 else ''}")
+    return sizes + (f" ({', '.join(notes)})" if notes else "")
 
 
 def training_ratios(results: dict[str, Any], name: str) -> dict[str, float]:
@@ -106,16 +127,11 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-def _cells(shape: dict[str, Any], others: list[str], threads: int) -> list[str]:
+def _cells(shape: dict[str, Any], others: list[str]) -> list[str]:
     candidates = shape["candidates"]
     last = [name for name in PASSES if name in shape["operations"]][-1]
     native = candidates.get(NATIVE, {}).get(last)
-    notes = ["forward only"] if last != PASSES[-1] else []
-    if shape["threads"] != threads:
-        notes.append(f"{shape['threads']} thread{'s' if shape['threads'] > 1 else ''}")
-    sizes = ", ".join(str(shape[key]) for key in ("batch", "steps", "hidden", "features"))
     cells = [
-        sizes + (f" ({', '.join(notes)})" if notes else ""),
         milliseconds(native["median_s"]) if native else NOTHING,
         f"{native['fraction']:.0%}".removesuffix("%") if native else NOTHING,
     ]
@@ -123,7 +139,3 @@ def _cells(shape: dict[str, Any], others: list[str], threads: int) -> list[str]:
         ratio = candidates.get(who, {}).get(last, {}).get("ratio")
         cells.append(NOTHING if ratio is None else f"{ratio:.1f}")
     return cells
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

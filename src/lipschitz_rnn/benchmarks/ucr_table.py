@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.benchmarks.ucr_methods import METHODS
 
 _NOTHING = "-"
@@ -56,25 +57,31 @@ def ucr_tables(results: dict[str, Any]) -> str:
         for method in methods
     }
     labels = [METHODS[method] for method in methods]
-    head = ["data set", "train / test", "steps", "classes", *labels]
-    accuracy = [_line(head), _line(["---", *["--:"] * (len(head) - 1)])]
-    seconds = [_line(["processor seconds", *labels]), _line(["---", *["--:"] * len(labels)])]
+    accuracy, seconds = [], []
     for name in names:
         rows = [groups[name, method] for method in methods]
         first = next(row[0] for row in rows if row)
         sizes = f"{first['train_size']:,} / {first['test_size']:,}"
         about = [name, sizes, str(first["steps"]), str(first["classes"])]
-        accuracy.append(_line([*about, *map(_accuracy, rows)]))
-        seconds.append(_line([name, *map(_seconds, rows)]))
+        accuracy.append([*about, *map(_accuracy, rows)])
+        seconds.append([name, *map(_seconds, rows)])
     columns = [[groups[name, method] for name in names] for method in methods]
     means = [_over_sets(column, _share, "{:.2f}") for column in columns]
-    accuracy.append(_line(["**mean**", "", "", "", *means]))
-    seconds.append(
-        _line(["**mean**", *(_over_sets(column, _time, "{:.1f}") for column in columns)])
+    accuracy.append(["**mean**", "", "", "", *means])
+    times = [_over_sets(column, _time, "{:.1f}") for column in columns]
+    seconds.append(["**mean**", *times])
+    counts = [_over_sets(column, _parameters, "{:,.0f}") for column in columns]
+    seconds.append(["parameters, mean", *counts])
+    first, second = "data set", "processor seconds"
+    return "\n".join(
+        [
+            *markdown_table(
+                [first, "train / test", "steps", "classes", *labels], accuracy, [first]
+            ),
+            "",
+            *markdown_table([second, *labels], seconds, [second]),
+        ]
     )
-    sizes_ = [_over_sets(column, _parameters, "{:,.0f}") for column in columns]
-    seconds.append(_line(["parameters, mean", *sizes_]))
-    return "\n".join([*accuracy, "", *seconds])
 
 
 def _share(cell: dict[str, Any]) -> float:
@@ -115,7 +122,3 @@ def _over_sets(
     if not all(found) or any(value is None for values in found for value in values):
         return _NOTHING
     return form.format(fmean(fmean(values) for values in found))  # type: ignore[arg-type]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

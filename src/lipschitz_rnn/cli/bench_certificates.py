@@ -36,7 +36,7 @@ def bench_certificates(
     import json
 
     from lipschitz_rnn._base.files import write_atomically
-    from lipschitz_rnn.benchmarks.certificates import markdown_tables, run_certificates
+    from lipschitz_rnn.benchmarks.certificates import certificate_tables, run_certificates
     from lipschitz_rnn.cli.console import say, warn
 
     if show is not None:
@@ -47,7 +47,7 @@ def bench_certificates(
     text = json.dumps(results, indent=1)
     if output is not None:
         write_atomically(output, text.encode() + b"\n")
-    say(text if as_json else markdown_tables(results))
+    say(text if as_json else certificate_tables(results))
     if output is not None and not as_json:
         say(f"results: {output}")
 
@@ -57,11 +57,11 @@ def _read(path: Path) -> tuple[str, str]:
     import json
 
     from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.benchmarks.certificates import markdown_tables
+    from lipschitz_rnn.benchmarks.certificates import certificate_tables
 
     try:
         text = path.read_text("utf-8").strip()
-        return text, markdown_tables(json.loads(text))
+        return text, certificate_tables(json.loads(text))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = (
             error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

@@ -36,7 +36,7 @@ def bench_long(
     import json
 
     from lipschitz_rnn._base.files import write_atomically
-    from lipschitz_rnn.benchmarks.long_sequences import markdown_table, run_long
+    from lipschitz_rnn.benchmarks.long_sequences import long_table, run_long
     from lipschitz_rnn.cli.console import say, warn
 
     if show is not None:
@@ -47,7 +47,7 @@ def bench_long(
     text = json.dumps(results, indent=1)
     if output is not None:
         write_atomically(output, text.encode() + b"\n")
-    say(text if as_json else markdown_table(results))
+    say(text if as_json else long_table(results))
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -55,10 +55,10 @@ def _read(path: Path) -> tuple[str, str]:
     import json
 
     from lipschitz_rnn._base.errors import InputError
-    from lipschitz_rnn.benchmarks.long_sequences import markdown_table
+    from lipschitz_rnn.benchmarks.long_sequences import long_table
 
     text = path.read_text("utf-8")
     try:
-        return text.rstrip("\n"), markdown_table(json.loads(text))
+        return text.rstrip("\n"), long_table(json.loads(text))
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: expected results of bench-long, got another file.") from None

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.benchmarks.certificates import markdown_tables
-from lipschitz_rnn.benchmarks.long_sequences import markdown_table
+from lipschitz_rnn.benchmarks.certificates import certificate_tables
+from lipschitz_rnn.benchmarks.long_sequences import long_table
 from lipschitz_rnn.benchmarks.pages import conditions_text, spread_table, training_table
 from lipschitz_rnn.benchmarks.report import as_markdown, read_results, training_ratios
 from lipschitz_rnn.experiments.features import features_lines
@@ -48,11 +48,11 @@ def makers_of(page: Path, results: Path) -> dict[str, Maker]:
     return {
         "speed": speed,
         "spread": measured(spread_table),
-        "certificates": measured(markdown_tables),
-        "long": measured(markdown_table),
+        "certificates": measured(certificate_tables),
+        "long": measured(long_table),
         "conditions": measured(conditions_text),
         "training": training,
-        "features": lambda name: Block(features_lines(root / name)),
+        "features": lambda name: Block(features_lines(root / name, root)),
         "overview": overview,
     }
 

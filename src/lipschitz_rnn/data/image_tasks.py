@@ -152,7 +152,7 @@ def load_image_split(
         values = to_sequences(pixels, steps, permutation)
         return SequenceDataset(values, torch.from_numpy(target.astype(np.int64)), scale)
 
-    # Evaluation is left alone, so validation samples may have the same changes.
+    # Epoch 0, which is evaluation, moves nothing: validation samples may have the transform, too.
     moves = Shift(shift, transform_seed, order) if shift else None
     fitted, held_out = split_order(task.train_count, validation_size, split_seed)
     train = dataset(images.train_images, images.train_target)

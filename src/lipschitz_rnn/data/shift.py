@@ -17,10 +17,14 @@ class Shift:
     steps of any length.
 
     Attributes:
-        pixels: The furthest; every distance up to it is as likely, in each direction on its own.
+        pixels: The furthest, at least 0: distances down and to the right are drawn independently,
+            every whole number from ``-pixels`` to ``pixels`` as likely as any other.
         seed: At least 0.
         order: Pixel of the image at each position of the sequence, (H * W,); scanline order if
             None.
+
+    Raises:
+        ValueError: If ``pixels`` is negative.
 
     Examples:
         >>> image = torch.arange(1.0, 5.0).reshape(1, 4, 1)  # 1 2 over 3 4
@@ -31,6 +35,10 @@ class Shift:
     pixels: int
     seed: int
     order: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels < 0:
+            raise ValueError(f"Shift: expected `pixels` of at least 0, got {self.pixels}.")
 
     def shape(self, steps: int, input_size: int) -> tuple[int, int]:
         """T and P, which stay as they are.
@@ -82,10 +90,15 @@ class Shift:
         Returns:
             The same shape: position j holds what was at the pixel that many rows above and columns
             left of its own, or 0.
+
+        Raises:
+            ValueError: If the image is no square.
         """
         flat = values.flatten(1)
         pixels = flat.shape[1]
         side = math.isqrt(pixels)
+        if side * side != pixels:
+            raise ValueError(f"Shift: expected T * P = side * side pixels, got {pixels}.")
         order = torch.arange(pixels) if self.order is None else self.order
         place = torch.empty_like(order).scatter_(0, order, torch.arange(pixels))  # of each pixel
         row = order // side - down[:, None]

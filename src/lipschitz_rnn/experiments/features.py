@@ -4,31 +4,30 @@ import tomllib
 from pathlib import Path
 
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn.experiments.results_text import markdown_lines
+from lipschitz_rnn._base.markdown import markdown_table
 
 _SHOWN = "yes"
 
 
-def features_lines(path: Path) -> list[str]:
+def features_lines(path: Path, root: Path) -> list[str]:
     """A list of features as a table in Markdown.
 
     Args:
-        path: A TOML file: ``columns`` and ``versions`` of the others; for each of ``features`` its
-            ``name``, the ``page`` that describes it, the ``test`` that shows it, and what
-            ``others`` have, a word for each column.
+        path: A TOML file: ``columns`` and ``versions`` of the others, which may be blank; for each
+            of ``features`` its ``name``, the ``page`` that describes it, the ``test`` that shows
+            it, and what ``others`` have, a word for each column.
+        root: Folder of the page that is written, from where pages and tests are linked.
 
     Returns:
         A line a feature, its first column linked to the page, our own to the test.
 
     Raises:
-        InputError: If the file is not such a list, or a page or a test is not there; they are
-            looked for beside the file's folder.
+        InputError: If the file is not such a list, or a page or a test is not there.
     """
-    root = path.parent.parent
     try:
         table = tomllib.loads(path.read_text("utf-8"))
         heads = [
-            f"{name} ({version})"
+            f"{name} ({version})" if version else name
             for name, version in zip(table["columns"], table["versions"], strict=True)
         ]
         rows = [
@@ -44,4 +43,4 @@ def features_lines(path: Path) -> list[str]:
     if missing:
         raise InputError(f"{path}: expected its pages and tests under {root}, got no {missing[0]}.")
     heads = ["feature", "here", *heads]
-    return markdown_lines(heads, rows, words=heads)
+    return markdown_table(heads, rows, words=heads)

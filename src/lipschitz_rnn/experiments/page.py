@@ -1,11 +1,10 @@
 """Pages whose tables of results come from cards: what stands between two marks is written anew."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lipschitz_rnn._base.checks import require_name
 from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn._base.files import write_atomically
 from lipschitz_rnn.experiments.figures.save import save_figure
@@ -21,6 +20,7 @@ Maker = Callable[[str], Block]
 
 _BEGIN = re.compile(r"<!-- (?P<kind>\w+): (?P<what>.+?) -->")
 _END = re.compile(r"<!-- end of (?P<kind>\w+) -->")
+_FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})(?P<rest>.*)")
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,42 @@ class _Part:
     lines: tuple[str, ...]
 
 
-def _parts(text: str) -> list[_Part]:
+def _outside_fences(lines: Sequence[str]) -> Iterator[bool]:
+    """Of each line, whether it is outside of every fence, as CommonMark has it."""
+    fence = ""
+    for line in lines:
+        found = _FENCE.match(line)
+        yield not fence and found is None
+        if found is None:
+            continue
+        if not fence:
+            fence = found["fence"]
+        elif found["fence"].startswith(fence) and not found["rest"].strip():
+            fence = ""
+
+
+def _parts(text: str, kinds: Collection[str]) -> list[_Part]:
     """The page in its order; marks are lines of their own, and nothing in a fence is one."""
-    parts, lines, fenced = [], [], False
+    parts, own = [], []
     kind = what = ""
-    for line in text.split("\n"):
-        fenced ^= line.startswith("```")
+    lines = text.split("\n")
+    for line, outside in zip(lines, _outside_fences(lines), strict=True):
         begin, end = _BEGIN.fullmatch(line), _END.fullmatch(line)
-        if fenced or (begin is None and end is None):
-            lines.append(line)
+        if not outside or (end is None and (begin is None or begin["kind"] not in kinds)):
+            own.append(line)
             continue
         if bool(begin) == bool(kind) or (end is not None and end["kind"] != kind):
             behind = f" behind '<!-- {kind}: {what} -->'" if kind else ""
             raise InputError(
-                "page: expected '<!-- KIND: NAME -->' and '<!-- end of KIND -->' in turn, got "
-                f"{line!r}{behind}."
+                f"page: expected marks of the kind {', '.join(kinds)}, '<!-- KIND: NAME -->' and "
+                f"'<!-- end of KIND -->' in turn, got {line!r}{behind}."
             )
-        parts.append(_Part(kind, what, tuple(lines)))
+        parts.append(_Part(kind, what, tuple(own)))
         kind, what = (begin["kind"], begin["what"]) if begin is not None else ("", "")
-        lines = []
+        own = []
     if kind:
         raise InputError(f"page: expected an end of '<!-- {kind}: {what} -->', got none.")
-    return [*parts, _Part("", "", tuple(lines))]
+    return [*parts, _Part("", "", tuple(own))]
 
 
 def fill_page(
@@ -81,7 +95,7 @@ def fill_page(
         "rows": lambda names: block_of_rows(names.split(), results),
         **(makers or {}),
     }
-    parts = _parts(text)
+    parts = _parts(text, known)
     if not any(part.kind for part in parts):
         raise InputError(
             "page: expected a place for a table, '<!-- table: NAME -->' and in a later line "
@@ -93,7 +107,6 @@ def fill_page(
         if not part.kind:
             lines += part.lines
             continue
-        require_name("page", part.kind, known, "marks of the kind")
         block = known[part.kind](part.what)
         begin, end = f"<!-- {part.kind}: {part.what} -->", f"<!-- end of {part.kind} -->"
         lines += [begin, "", *"\n".join(block.lines).strip("\n").split("\n"), "", end]
@@ -117,11 +130,13 @@ def write_page(page: Path, results: Path, makers: Mapping[str, Maker] | None = N
     """
     if not page.is_file():
         raise InputError(f"{page}: expected a page in Markdown, got no file.")
-    filled, figures = fill_page(page.read_bytes().decode(), results, makers)  # line ends stay
+    text = page.read_bytes().decode()
+    ends = "\r\n" if "\r\n" in text else "\n"
+    filled, figures = fill_page(text.replace("\r\n", "\n"), results, makers)
     written = [page]
     for name, make in figures.items():
         written.append(page.parent / name)
         written[-1].parent.mkdir(exist_ok=True)
         save_figure(make(), written[-1])
-    write_atomically(page, filled.encode())
+    write_atomically(page, filled.replace("\n", ends).encode())
     return written

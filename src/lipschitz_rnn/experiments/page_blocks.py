@@ -7,11 +7,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.experiments.figures.curves import curves_figure
 from lipschitz_rnn.experiments.figures.sweep import sweep_figure
 from lipschitz_rnn.experiments.results import RowResult, gather
 from lipschitz_rnn.experiments.results_text import (
-    markdown_lines,
+    WORDS,
     range_text,
     table_cells,
     table_lines,
@@ -71,19 +73,27 @@ def block_of_rows(names: Sequence[str], results: Path) -> Block:
         Their block, without a figure.
 
     Raises:
-        InputError: If there is no such table or row.
+        InputError: If there is no such table or row, or rows are of different metrics.
     """
     heads: dict[str, None] = {}
     rows: list[dict[str, str]] = []
+    metrics = set()
     for name in names:
         of, _, row = name.partition("/")
+        if not row:
+            raise InputError(f"page: expected rows as TABLE/ROW, got {name!r}.")
         table = load_table(of)
+        metrics.add((table.metric, table.scale, table.samples))
+        if len(metrics) > 1:
+            raise InputError(f"page: expected rows of one metric, got {name} beside others.")
         table = dataclasses.replace(table, rows=table.choose([row]))
         columns, (cells,) = table_cells(table, gather(table, results), short=True)
         found = {"task": table.task, **dict(zip(columns, cells, strict=True))}
         rows.append({head: cell for head, cell in found.items() if head not in ROWS_OMIT})
         heads |= dict.fromkeys(rows[-1])
-    return Block(markdown_lines(list(heads), [[row.get(h, "") for h in heads] for row in rows]))
+    return Block(
+        markdown_table(list(heads), [[row.get(h, "") for h in heads] for row in rows], WORDS)
+    )
 
 
 def table_block(table: Table, gathered: Sequence[RowResult]) -> Block:
@@ -104,7 +114,12 @@ def table_block(table: Table, gathered: Sequence[RowResult]) -> Block:
         lines += _figure_lines(table, run, picture)
     missing = [_missing_text(one) for one in gathered if not one.cards]
     if missing:
-        lines += [f"Not run: {'; '.join(missing)}.", ""]
+        lines += [
+            f"<details><summary>{len(missing)} of {len(gathered)} rows not run</summary>",
+            f"{'; '.join(missing)}.",
+            "</details>",
+            "",
+        ]
     remarks = [f"{one.row.label}: {one.row.remark}" for one in run if one.row.remark]
     lines += [f"- {sentence}" for sentence in (*remarks, *table.notes)]
     lines += ["", f"`lipschitz-rnn reproduce {table.name}`"]

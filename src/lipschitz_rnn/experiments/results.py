@@ -115,10 +115,11 @@ def agrees(table: Table, result: RowResult) -> bool | None:
         result: Of a row.
 
     Returns:
-        None where either figure is missing, or nothing is known of the deviation.
+        None where either figure is missing, nothing is known of the deviation, or the recipe is
+        another one.
     """
     apart, values = agreement(table, result), result.values(table, "last")
-    if apart is None or (len(values) == 1 and table.metric != "accuracy"):
+    if apart is None or result.row.ours or (len(values) == 1 and table.metric != "accuracy"):
         return None
     variance = statistics.variance(values) if len(values) > 1 else 0.0
     if table.metric == "accuracy":

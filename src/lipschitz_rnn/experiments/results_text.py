@@ -4,11 +4,12 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from lipschitz_rnn._base.markdown import markdown_table
 from lipschitz_rnn.experiments.results import RowResult, agreement, agrees
 from lipschitz_rnn.experiments.tables import Table
 
 NOT_RUN = "not run"
-WORDS = ("task", "model", "how sure", "trivial", "data", "agrees", "feature")
+WORDS = ("task", "model", "how sure", "trivial", "data", "agrees")
 """Headings of columns that hold words, not numbers."""
 
 _MANY = 6
@@ -159,29 +160,8 @@ def table_lines(
     """
     heads, rows = table_cells(table, gathered, short=short)
     kept = [number for number, head in enumerate(heads) if head not in omit]
-    return markdown_lines(
-        [heads[number] for number in kept], [[row[number] for number in kept] for row in rows]
-    )
-
-
-def markdown_lines(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = WORDS
-) -> list[str]:
-    """A table in Markdown, numbers to the right.
-
-    Args:
-        heads: Headings.
-        rows: Cells.
-        words: Headings of columns that hold words, which are to the left.
-
-    Returns:
-        A line a row, behind the headings.
-    """
-    rule = [" --- |" if head in words else " --: |" for head in heads]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "".join(rule)]
-    return lines + [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-    ]
+    rows = [[row[number] for number in kept] for row in rows]
+    return markdown_table([heads[number] for number in kept], rows, WORDS)
 
 
 def as_markdown(table: Table, gathered: Sequence[RowResult]) -> str:

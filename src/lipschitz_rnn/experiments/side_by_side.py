@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lipschitz_rnn._base.markdown import markdown_table
+
 Z95 = 1.959963984540054
 """Standard errors on each side of a 95 % interval."""
 
@@ -185,13 +187,8 @@ class Comparison:
             Title, table and notes.
         """
         heads, rows = self.cells()
-        lines = [f"# {self.title}", "", "| " + " | ".join(heads) + " |"]
-        lines += [
-            "|---|" + "--:|" * len(self.labels) + "---|" * (len(heads) - 1 - len(self.labels))
-        ]
-        lines += [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-        ]
+        words = [heads[0], *heads[1 + len(self.labels) :]]
+        lines = [f"# {self.title}", "", *markdown_table(heads, rows, words)]
         lines += [f"\n{note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 

@@ -35,6 +35,8 @@ class Row:
         printed: The figure in print, in the table's unit; None if there is none.
         evidence: How sure that figure is, in the words of the specification.
         remark: Why ours is another, and what was tried; a sentence that pages of results have.
+        ours: Whether it is trained by a recipe of ours, so that it can surpass what is in print but
+            not agree with it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Row:
     printed: float | None = number(None)
     evidence: str = ""
     remark: str = ""
+    ours: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.

@@ -1,5 +1,6 @@
-"""Learning curves of a table: a panel a row, all other rows in grey behind it."""
+"""Learning curves of a table: a panel a row, other rows on the same task in grey behind it."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from lipschitz_rnn.experiments.results import RowResult
 from lipschitz_rnn.experiments.tables import Table
 
 _COLUMNS = 3
+_WIDTH = 34
+"""Letters of a line of a title."""
 
 
 def curves_figure(table: Table, gathered: Sequence[RowResult]) -> Figure:
@@ -34,7 +37,7 @@ def curves_figure(table: Table, gathered: Sequence[RowResult]) -> Figure:
         figure, axes = style.make_figure(rows, columns, 2.35 * columns + 0.7, 1.9 * rows + 0.5)
         for panel, shown in zip(axes, gathered, strict=False):
             for other in gathered:
-                if other is not shown:
+                if other is not shown and _task(other) == _task(shown):
                     _draw(panel, table, other, color="#D0D0D0", linewidth=0.6, zorder=1)
             _draw(panel, table, shown, color=style.BLUE, linewidth=0.9, zorder=3)
             _mark(panel, table, shown)
@@ -97,9 +100,12 @@ def _scale(axes: Axes, table: Table) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _wrap(label: str, width: int = 32) -> str:
-    """A title in at most two lines, broken behind a comma."""
-    if len(label) <= width:
-        return label
-    cut = label.rfind(", ", 0, width)
-    return label if cut < 0 else f"{label[: cut + 1]}\n{label[cut + 2 :]}"
+def _wrap(label: str) -> str:
+    """A title in as many lines as its panel has room for."""
+    return "\n".join(textwrap.wrap(label, _WIDTH))
+
+
+def _task(result: RowResult) -> tuple[str | None, ...]:
+    """What makes the samples of a row others than those of another."""
+    data = result.row.config(0).data
+    return data.name, data.task, data.permutation

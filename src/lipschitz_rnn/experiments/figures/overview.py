@@ -22,6 +22,7 @@ class Overview:
         titles: Of the panels.
         speed: How many times as long as the kernel others take for a training pass, by name.
         curves: Cards of two runs on the same task, by label; the second one is to be seen.
+        printed: Accuracy in per cent that is in print for that task.
         proved: ``radii``, and accuracies ``certified`` and ``empirical`` within them.
         unproved: The same of a unit of which nothing is proved.
     """
@@ -29,6 +30,7 @@ class Overview:
     titles: Sequence[str]
     speed: Mapping[str, float]
     curves: Mapping[str, dict[str, Any]]
+    printed: float
     proved: Mapping[str, Any]
     unproved: Mapping[str, Any]
 
@@ -72,6 +74,7 @@ def _draw_curves(axes: Axes, overview: Overview) -> None:
         axes.plot(epochs, errors, color=color, label=label)
         error = 100 * (1 - card["test_accuracy_last"])
         axes.plot([epochs[-1]], [error], "o", color=color, markersize=4, clip_on=False)
+    axes.axhline(100 - overview.printed, ls="--", color=style.GREY, linewidth=0.8, label="in print")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -82,26 +85,17 @@ def _draw_curves(axes: Axes, overview: Overview) -> None:
 
 
 def _draw_certified(axes: Axes, overview: Overview) -> None:
-    radii = np.array(overview.proved["radii"])
-    proved, attacked = (
-        100 * np.array(overview.proved[key], dtype=float) for key in ("certified", "empirical")
+    curves = (
+        ("certified, attacked", overview.proved, "empirical", "--", style.BLUE),
+        ("proved, in float64", overview.proved, "certified", "-", style.BLUE),
+        ("free, attacked", overview.unproved, "empirical", "--", style.GREY),
     )
-    free = 100 * np.array(overview.unproved["empirical"], dtype=float)
-    axes.plot(radii, attacked, "--", color=style.BLUE)
-    axes.plot(radii, proved, color=style.BLUE)
-    axes.fill_between(radii, proved, color=style.BLUE, alpha=0.12, linewidth=0)
-    axes.plot(overview.unproved["radii"], free, "--", color=style.GREY)
-    _name(axes, 0.19, np.interp(0.19, radii, attacked), "certified, attacked", style.BLUE)
-    _name(
-        axes, 0.27, np.interp(0.27, overview.unproved["radii"], free), "free, attacked", style.GREY
-    )
-    _name(axes, 0.01, 4, "proved, in exact\narithmetic", style.BLUE)
-    axes.set_xlim(0, 0.4)
+    for label, curve, key, line, color in curves:
+        accuracy = 100 * np.array(curve[key], dtype=float)
+        axes.plot(curve["radii"], accuracy, line, color=color, label=label)
+    proved = 100 * np.array(overview.proved["certified"], dtype=float)
+    axes.fill_between(overview.proved["radii"], proved, color=style.BLUE, alpha=0.12, linewidth=0)
     axes.set_ylim(0, 102)
     axes.set_xlabel("distance in l2 that inputs are moved")
     axes.set_ylabel("accuracy in per cent")
-
-
-def _name(axes: Axes, x: float, y: float, name: str, color: str) -> None:
-    """Name a line a little above one of its points."""
-    axes.text(x, y + 3, name, color=color, fontsize=8)
+    axes.legend(loc="upper right")

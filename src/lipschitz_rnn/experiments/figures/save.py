@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
@@ -28,15 +27,19 @@ def digest_of(figure: Figure) -> str:
         figure: The figure.
 
     Returns:
-        A digest of its texts, and of its lines and bars to six digits. An SVG file that
-        :func:`save_figure` wrote has it as its description.
+        A digest of its texts, and of its lines, bars and areas to six digits, in their order and
+        with their colours. An SVG file that :func:`save_figure` wrote has it as its description.
     """
     shown = [text.get_text() for text in figure.findobj(Text)]
     for axes in figure.axes:
-        shown += [_numbers(line.get_xydata()) for line in axes.lines]
-        bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-        shown += [_numbers([bar.get_width(), bar.get_height()]) for bar in bars]
-    return hashlib.sha256("\n".join(sorted(shown)).encode()).hexdigest()[:16]
+        for line in axes.lines:
+            shown += [f"{line.get_label()} {line.get_color()}", _numbers(line.get_xydata())]
+        for bar in axes.patches:
+            corners = bar.get_patch_transform().transform(bar.get_path().vertices)
+            shown += [f"{bar.get_facecolor()}", _numbers(corners)]
+        for area in axes.collections:
+            shown += [_numbers(path.vertices) for path in area.get_paths()]
+    return hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
 
 
 def _numbers(values: ArrayLike) -> str:
