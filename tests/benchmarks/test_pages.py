@@ -20,7 +20,7 @@ def test_the_spread_is_that_of_the_file():
     low, high = found["quartiles_s"]
     cells = spread_table(results).splitlines()[3].split(" | ")
     assert cells[:2] == ["| 128, 784, 128, 1", "training"]
-    assert cells[5] == f"{1e3 * found['median_s']:.0f} ({1e3 * low:.0f} to {1e3 * high:.0f})"
+    assert cells[5] == f"{1e3 * found['median_s']:.0f} ({1e3 * low:.0f}-{1e3 * high:.0f})"
 
 
 def test_conditions_are_those_on_record():

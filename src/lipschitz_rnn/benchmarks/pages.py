@@ -36,7 +36,7 @@ def _spread_text(found: dict[str, Any] | None) -> str:
     if not found:
         return NOTHING
     low, high = found["quartiles_s"]
-    return f"{milliseconds(found['median_s'])} ({milliseconds(low)} to {milliseconds(high)})"
+    return f"{milliseconds(found['median_s'])} ({milliseconds(low)}-{milliseconds(high)})"
 
 
 def conditions_text(results: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from lipschitz_rnn.experiments.tables import Table, load_table
 PAGE_OMITS = ("best test", "data", "epochs", "how sure")
 """Columns that the files beside the cards have, and pages have no room for."""
 
-ROWS_OMIT = (*PAGE_OMITS, "agrees", "ours - print", "time of a run")
+ROWS_OMIT = (*PAGE_OMITS, "agrees", "ours - print", "time")
 """Columns that rows of several tables have no room for."""
 
 IMAGES = "images"

@@ -46,7 +46,8 @@ def table_cells(
     Args:
         table: The table.
         gathered: Its results.
-        short: Whether how sure a number in print is stands behind it in a word, and not at length.
+        short: Whether how sure a number in print is stands behind it in a word, and not at length,
+            and how many runs there are in a column, and not behind every figure.
 
     Returns:
         The headings, and the cells of each row; columns that would be blank are left out.
@@ -54,6 +55,10 @@ def table_cells(
     columns = {"model": [result.row.label for result in gathered]}
     for kind, head in _figures(table).items():
         columns[head] = [_figure_text(table, result, kind) for result in gathered]
+        if short:
+            columns[head] = [text.partition(" (n=")[0] for text in columns[head]]
+    if short:
+        columns["runs"] = [str(len(result.cards)) if result.cards else "" for result in gathered]
     columns |= _beside(table, gathered)
     if short and "how sure" in columns:
         pairs = zip(columns["in print"], columns.pop("how sure"), strict=True)
@@ -62,7 +67,7 @@ def table_cells(
     columns["parameters"] = [f"{own[0]['parameters']:,}" if own else "" for own in cards]
     columns["epochs"] = [_common(str(card["epochs"]["last"]) for card in own) for own in cards]
     columns["data"] = [_common(card["data"].get("name", "") for card in own) for own in cards]
-    columns["time of a run"] = [_time_text(own) for own in cards]
+    columns["time"] = [_time_text(own) for own in cards]
     kept = {head: cells for head, cells in columns.items() if any(cells)}
     return list(kept), [list(row) for row in zip(*kept.values(), strict=True)]
 
