@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 VERSION = 1
 """Of what measurements mean: raised when the code that makes one changes its numbers."""
 
-_LATER = frozenset({"memory", "path"})
+_LATER = frozenset({"memory", "path", "shift"})
 """Settings that came after version 1: unset, they must not rename what was measured before."""
 
 
@@ -93,7 +93,7 @@ def measurement_key(what: str, subject: Subject, depends: Mapping[str, Any]) -> 
 def _settings(section: ModelConfig | DataConfig) -> dict[str, Any]:
     """All settings, set or not; of those that came later only the ones that are set."""
     table = dataclasses.asdict(section)
-    return {name: x for name, x in table.items() if x is not None or name not in _LATER}
+    return {name: x for name, x in table.items() if x or name not in _LATER}
 
 
 def _short(key: dict[str, Any]) -> str:
