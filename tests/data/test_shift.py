@@ -46,7 +46,10 @@ def test_every_distance_is_as_likely():
 
 
 def test_distances_are_of_seed_sample_and_epoch():
+    """By the stream that committed runs were trained with."""
     shift = Shift(2, seed=1)
+    drawn = [np.random.default_rng((1, 4, sample)).integers(5, size=2) - 2 for sample in range(50)]
+    assert torch.stack(shift.distances(torch.arange(50), 4), 1).tolist() == np.array(drawn).tolist()
     whole = shift.distances(torch.arange(50), 4)
     part = shift.distances(torch.arange(20, 30), 4)
     assert all(torch.equal(a[20:30], b) for a, b in zip(whole, part, strict=True))

@@ -103,6 +103,10 @@ def test_a_digest_sees_what_is_exchanged():
         ("titles = [", "what an overview shows, got Invalid value"),
         (PLAN.read_text().replace('labels = ["published recipe", ', "labels = ["), "2 labels"),
         (PLAN.read_text().replace("pixel-mnist/euler-128", "units/lstm"), "a number in print"),
+        (
+            PLAN.read_text().replace("smnist/euler-128-seed1", "adding/short-adding-seed1"),
+            "a run that classifies, got one of mse",
+        ),
         (PLAN.read_text().replace("shape =", "shap ="), "Did you mean 'shape'"),
     ],
 )

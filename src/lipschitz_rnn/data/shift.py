@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from lipschitz_rnn.data.transforms import SameShape, draw_integers
+
 
 @dataclass(frozen=True, eq=False)
-class Shift:
+class Shift(SameShape):
     """An image moved by some pixels up or down and left or right, zeros where nothing was.
 
     A function of the seed, the sample and the epoch; in evaluation, which is epoch 0, the image
@@ -40,18 +41,6 @@ class Shift:
         if self.pixels < 0:
             raise ValueError(f"Shift: expected `pixels` of at least 0, got {self.pixels}.")
 
-    def shape(self, steps: int, input_size: int) -> tuple[int, int]:
-        """T and P, which stay as they are.
-
-        Args:
-            steps: T.
-            input_size: P.
-
-        Returns:
-            Both.
-        """
-        return steps, input_size
-
     def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
         """Move the images of a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.
 
@@ -72,11 +61,8 @@ class Shift:
         Returns:
             Down and to the right, ``-pixels`` to ``pixels``, int64, each of shape ``(B,)``.
         """
-        drawn = [
-            np.random.default_rng((self.seed, epoch, sample)).integers(2 * self.pixels + 1, size=2)
-            for sample in ids.tolist()
-        ]
-        down, right = torch.from_numpy(np.array(drawn).reshape(-1, 2) - self.pixels).unbind(1)
+        high = (2 * self.pixels + 1,) * 2
+        down, right = (draw_integers(self.seed, epoch, ids, high) - self.pixels).unbind(1)
         return down, right
 
     def moved(self, values: Tensor, down: Tensor, right: Tensor) -> Tensor:

@@ -12,6 +12,38 @@ from lipschitz_rnn.data.sequence import Transform
 CHANNELS = 3
 
 
+class SameShape:
+    """A change that leaves T and P alone."""
+
+    def shape(self, steps: int, input_size: int) -> tuple[int, int]:
+        """T and P, which stay as they are.
+
+        Args:
+            steps: T.
+            input_size: P.
+
+        Returns:
+            Both.
+        """
+        return steps, input_size
+
+
+def draw_integers(seed: int, epoch: int, ids: Tensor, high: tuple[int, ...]) -> Tensor:
+    """Random whole numbers of samples, a function of seed, epoch and sample alone.
+
+    Args:
+        seed: At least 0.
+        epoch: The epoch.
+        ids: Which samples, shape ``(B,)``.
+        high: Each number is below its own of these, and at least 0.
+
+    Returns:
+        Shape ``(B, len(high))``, int64.
+    """
+    drawn = [np.random.default_rng((seed, epoch, sample)).integers(high) for sample in ids.tolist()]
+    return torch.from_numpy(np.array(drawn).reshape(-1, len(high)))
+
+
 @dataclass(frozen=True)
 class CropFlip:
     """A random crop out of the image with a border of zeros, and a random flip left to right.
@@ -75,11 +107,7 @@ class CropFlip:
             Row and column, 0 to ``2 * padding``, int64, and flip, bool; each of shape ``(B,)``.
         """
         high = (2 * self.padding + 1, 2 * self.padding + 1, 2)
-        drawn = [
-            np.random.default_rng((self.seed, epoch, sample)).integers(high)
-            for sample in ids.tolist()
-        ]
-        top, left, flip = torch.from_numpy(np.array(drawn).reshape(-1, 3)).unbind(1)
+        top, left, flip = draw_integers(self.seed, epoch, ids, high).unbind(1)
         return top, left, flip.bool()
 
 
@@ -150,7 +178,7 @@ class Normalize:
 
 
 @dataclass(frozen=True)
-class ChannelPlanes:
+class ChannelPlanes(SameShape):
     """The numbers of an image in another order: all of one channel, then all of the next.
 
     Pixels ``(B, T, C)`` become the C planes one after the other, cut into T steps of C numbers. A
@@ -162,18 +190,6 @@ class ChannelPlanes:
         >>> ChannelPlanes()(pixels, torch.tensor([0]), epoch=0).tolist()
         [[[1, 2, 3], [10, 20, 30], [100, 200, 300]]]
     """
-
-    def shape(self, steps: int, input_size: int) -> tuple[int, int]:
-        """T and P, which stay as they are.
-
-        Args:
-            steps: T.
-            input_size: P.
-
-        Returns:
-            Both.
-        """
-        return steps, input_size
 
     def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
         """Reorder a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.

@@ -94,13 +94,20 @@ def overview_block(plan: Plan, root: Path, results: Path, speed: Mapping[str, fl
     overview = Overview(
         titles=plan.titles,
         speed=dict(sorted(speed.items(), key=lambda item: item[1])),
-        curves={label: read_card(results / run / CARD) for label, run in runs},
+        curves={label: _accuracies(results / run / CARD) for label, run in runs},
         printed=_printed(plan.printed),
         proved=_certified(path, plan.proved, ("certified", "certified_as_run", "empirical")),
         unproved=_certified(path, plan.unproved, ("empirical",)),
     )
     lines = [f"![{overview_text(overview)}]({plan.figure})", "", overview_caption(overview)]
     return Block(lines, {plan.figure: lambda: overview_figure(overview)})
+
+
+def _accuracies(path: Path) -> dict[str, Any]:
+    card = read_card(path)
+    if card["metric"] != "accuracy":
+        raise InputError(f"{path}: expected a run that classifies, got one of {card['metric']}.")
+    return card
 
 
 def _printed(name: str) -> float:
