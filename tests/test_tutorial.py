@@ -19,7 +19,7 @@ from lipschitz_rnn.data import DataUnavailableError, get
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/tutorial.md").read_text()
 FENCE = re.compile(r'^```(python|console)(?: title="(.*?)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
-EXIT_CODES = {"lipschitz-rnn certify runs/free --strength norm": 1}  # and the tutorial says so
+EXIT_CODES = {"lipschitz-rnn certify runs/free": 1}  # and the tutorial says so
 MNIST = "\n## MNIST\n"
 
 

@@ -12,6 +12,7 @@ from lipschitz_rnn.analysis.certificates import UnitCertificate, is_below_one, p
 from lipschitz_rnn.analysis.conditions import Condition, check_conditions
 from lipschitz_rnn.analysis.growth import STRENGTHS, Candidate, search, search_norm
 from lipschitz_rnn.analysis.increments import System, why_no_sector
+from lipschitz_rnn.analysis.refutation import refute
 
 AUTO_FULL = {1: 64, 2: 32}
 """Largest N for which ``strength="auto"`` goes on to a full metric, by number of stages."""
@@ -87,7 +88,7 @@ def _climb(
     if start is not None:
         best = prove(system, start, "construction")
     for level in _levels(system, strength):
-        if best is not None and best.holds and strength == "auto":
+        if best is not None and strength == "auto" and (best.holds or _why_hopeless(system)):
             break
         if report is not None:
             report(f"{level}: searching")
@@ -190,6 +191,8 @@ def _missed(system: System, growth: float, level: str) -> str:
         if math.isfinite(growth)
         else f"strength {level!r} finds no growth at all"
     )
+    if hopeless := _why_hopeless(system):
+        text += f"; {hopeless}"
     condition = condition_a(system)
     if condition is None:
         return text
@@ -211,6 +214,13 @@ def condition_a(system: System) -> Condition | None:
         return check_conditions(a, w, nonlinearity=system.nonlinearity).a
     except _OUT_OF_RANGE:
         return None
+
+
+def _why_hopeless(system: System) -> str:
+    try:
+        return refute(system)
+    except _OUT_OF_RANGE:  # then nothing is known
+        return ""
 
 
 def _finite(value: float) -> float | None:
