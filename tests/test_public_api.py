@@ -11,8 +11,9 @@ import pytest
 
 SNAPSHOT = {
     "lipschitz_rnn": """
-        LanguageModel LipschitzRNN LipschitzRNNCell RecurrentLayer SequenceClassifier
-        SequenceRegressor Streamer SymmetricSkew lipschitz_scan use_backend
+        LanguageModel LipschitzRNN LipschitzRNNCell LipschitzRNNClassifier LipschitzRNNForecaster
+        LipschitzRNNRegressor RecurrentLayer SequenceClassifier SequenceRegressor Streamer
+        SymmetricSkew lipschitz_scan use_backend
     """,
     "lipschitz_rnn.ops": """
         Backend BackendChoice ButcherTableau EULER HEUN MIDPOINT NONLINEARITIES NativeBackend
@@ -83,8 +84,8 @@ SNAPSHOT = {
 def public_names(module):
     return {
         name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(module)  # and not vars(): what is imported when it is named counts too
+        if not name.startswith("_") and not isinstance(getattr(module, name), types.ModuleType)
     }
 
 
@@ -108,9 +109,47 @@ def test_version_is_that_of_the_metadata():
     assert lipschitz_rnn.__version__ == importlib.metadata.version("lipschitz-rnn")
 
 
-def test_importing_the_package_imports_torch_and_little_else():
-    """What is slow to import is imported where it is needed."""
+def fresh(code):
+    """What a new process prints that runs this."""
+    command = [sys.executable, "-c", f"import sys; {code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_slow():
+    """Nor does the command line, which a shell starts at every Tab key."""
+    slow = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "rich")
+    shown = f"print([m for m in {slow} if m in sys.modules])"
+    assert fresh(f"import lipschitz_rnn; {shown}") == "[]"
+    assert fresh(f"import lipschitz_rnn.cli; {shown}") == "[]"
+    offered = "from lipschitz_rnn.cli.complete import complete_preset, complete_table"
+    assert fresh(f"{offered}; complete_preset(''), complete_table(''); {shown}") == "[]"
+
+
+def test_a_layer_imports_torch_and_little_else():
     slow = ("scipy", "sklearn", "matplotlib", "typer", "rich", "lipschitz_rnn.analysis")
-    code = f"import sys, lipschitz_rnn; print([m for m in {slow} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    shown = f"print([m for m in {slow} if m in sys.modules])"
+    assert fresh(f"from lipschitz_rnn import LipschitzRNN; {shown}") == "[]"
+
+
+def test_packages_and_names_are_there_once_they_are_asked_for():
+    import lipschitz_rnn
+
+    names = ", ".join(SNAPSHOT["lipschitz_rnn"].split())
+    assert fresh(f"from lipschitz_rnn import *; {names}; print('there')") == "there"
+    for package in [name.partition(".")[2] for name in SNAPSHOT if "." in name]:
+        assert package in dir(lipschitz_rnn)
+        answer = fresh(f"import lipschitz_rnn; print(lipschitz_rnn.{package}.__name__)")
+        assert answer == f"lipschitz_rnn.{package}"
+    with pytest.raises(AttributeError, match="has no attribute 'LipschitzRnn'"):
+        lipschitz_rnn.LipschitzRnn  # noqa: B018
+
+
+def test_where_names_live():
+    """The type checker reads one list of them, and Python another."""
+    import lipschitz_rnn
+
+    for name in SNAPSHOT["lipschitz_rnn"].split():
+        package = getattr(lipschitz_rnn, name).__module__.split(".")[1]
+        assert f"from lipschitz_rnn.{package} import {name} as {name}" in inspect.getsource(
+            lipschitz_rnn
+        )

@@ -1,4 +1,9 @@
-"""What a shell offers at the Tab key, where a name is wanted."""
+"""What a shell offers at the Tab key, where a name is wanted.
+
+Torch takes a second to import, too long for a key: where it can be helped, none of this does.
+"""
+
+from lipschitz_rnn._base.packaged import toml_names
 
 
 def complete_preset(incomplete: str) -> list[str]:
@@ -10,9 +15,7 @@ def complete_preset(incomplete: str) -> list[str]:
     Returns:
         Their names.
     """
-    from lipschitz_rnn.experiments.registry import preset_names
-
-    return [name for name in preset_names() if name.startswith(incomplete)]
+    return [name for name in toml_names("experiments/presets") if name.startswith(incomplete)]
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -24,9 +27,7 @@ def complete_table(incomplete: str) -> list[str]:
     Returns:
         Their names.
     """
-    from lipschitz_rnn.experiments.tables import table_names
-
-    return [name for name in table_names() if name.startswith(incomplete)]
+    return [name for name in toml_names("experiments/tables") if name.startswith(incomplete)]
 
 
 def complete_data(incomplete: str) -> list[str]:

@@ -1,8 +1,6 @@
 """Presets by name, and from a configuration to its data and its model."""
 
 from collections.abc import Callable, Iterable
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
@@ -10,9 +8,13 @@ from torch import nn
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.packaged import toml_names, toml_text
 from lipschitz_rnn.data import Split, load_split
 from lipschitz_rnn.nn import UNITS, LanguageModel, SequenceClassifier, SequenceRegressor, make_layer
 from lipschitz_rnn.training import RunConfig
+
+PRESETS = "experiments/presets"
+"""Their folder in the package."""
 
 
 def preset_names() -> tuple[str, ...]:
@@ -21,8 +23,7 @@ def preset_names() -> tuple[str, ...]:
     Returns:
         In alphabetical order.
     """
-    files = (entry.name for entry in _folder().iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+    return toml_names(PRESETS)
 
 
 def load_preset(name: str, overrides: Iterable[str] = ()) -> RunConfig:
@@ -44,7 +45,7 @@ def load_preset(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     """
     names = preset_names()
     if name in names:
-        text = (_folder() / f"{name}.toml").read_text("utf-8")
+        text = toml_text(PRESETS, name)
         return RunConfig.from_toml(text, overrides, where=f"preset {name}")
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
@@ -147,7 +148,3 @@ def _with_head(config: RunConfig, rnn: nn.Module, output_size: int, kind: str) -
     every_step = kind in {"frames", "spectra", "symbols"}
     head = SequenceClassifier if kind in {"classes", "symbols"} else SequenceRegressor
     return head(rnn, output_size, every_step=every_step, dropout=dropout)
-
-
-def _folder() -> Traversable:
-    return resources.files("lipschitz_rnn.experiments") / "presets"

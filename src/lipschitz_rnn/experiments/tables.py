@@ -6,18 +6,20 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import tomli_w
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
+from lipschitz_rnn._base.packaged import toml_names, toml_text
 from lipschitz_rnn.experiments.registry import load_preset
 from lipschitz_rnn.training import RunConfig
 from lipschitz_rnn.training.overrides import setting_of
 from lipschitz_rnn.training.schema import check_fields, from_table, number
+
+TABLES = "experiments/tables"
+"""Their folder in the package."""
 
 SEEDED = ("seed.init", "seed.order", "seed.dropout")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -145,8 +147,7 @@ def table_names() -> tuple[str, ...]:
     Returns:
         In alphabetical order.
     """
-    files = (entry.name for entry in _folder().iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+    return toml_names(TABLES)
 
 
 def load_table(name: str) -> Table:
@@ -171,7 +172,7 @@ def load_table(name: str) -> Table:
             f"table: expected one of {', '.join(names)}, got {name!r}. "
             f"{nearest(name, names)}".rstrip()
         )
-    raw = tomllib.loads((_folder() / f"{name}.toml").read_text("utf-8"))
+    raw = tomllib.loads(toml_text(TABLES, name))
     where = f"table {name}"
     rows = [from_table(Row, row, where) for row in raw.get("rows", [])]
     for sweep in raw.get("sweeps", []):
@@ -231,7 +232,3 @@ def expand_sweep(
 
 def _as_toml(value: object) -> str:
     return tomli_w.dumps({"v": value}).strip().removeprefix("v = ")
-
-
-def _folder() -> Traversable:
-    return resources.files("lipschitz_rnn.experiments") / "tables"
