@@ -6,9 +6,11 @@ import inspect
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
 SNAPSHOT = {
     "lipschitz_rnn": """
         LanguageModel LipschitzRNN LipschitzRNNCell LipschitzRNNClassifier LipschitzRNNForecaster
@@ -68,6 +70,9 @@ SNAPSHOT = {
     """,
     "lipschitz_rnn.estimators": """
         LipschitzRNNClassifier LipschitzRNNForecaster LipschitzRNNRegressor
+    """,
+    "lipschitz_rnn.report": """
+        Written write_report
     """,
     "lipschitz_rnn.benchmarks": """
         SHAPES Settings Shape as_markdown find_shape read_results run_benchmark
@@ -136,8 +141,10 @@ def test_packages_and_names_are_there_once_they_are_asked_for():
 
     names = ", ".join(SNAPSHOT["lipschitz_rnn"].split())
     assert fresh(f"from lipschitz_rnn import *; {names}; print('there')") == "there"
-    for package in [name.partition(".")[2] for name in SNAPSHOT if "." in name]:
-        assert package in dir(lipschitz_rnn)
+    packages = {name.partition(".")[2] for name in SNAPSHOT if "." in name}
+    assert packages == set(lipschitz_rnn._PACKAGES)
+    assert packages == {page.stem for page in (ROOT / "docs/api").glob("*.md")}
+    for package in packages:
         answer = fresh(f"import lipschitz_rnn; print(lipschitz_rnn.{package}.__name__)")
         assert answer == f"lipschitz_rnn.{package}"
     with pytest.raises(AttributeError, match="has no attribute 'LipschitzRnn'"):
@@ -147,6 +154,10 @@ def test_packages_and_names_are_there_once_they_are_asked_for():
 def test_where_names_live():
     """The type checker reads one list of them, and Python another."""
     import lipschitz_rnn
+
+    for package in lipschitz_rnn._PACKAGES:
+        text = f"from lipschitz_rnn import {package} as {package}"
+        assert text in inspect.getsource(lipschitz_rnn)
 
     for name in SNAPSHOT["lipschitz_rnn"].split():
         package = getattr(lipschitz_rnn, name).__module__.split(".")[1]

@@ -5,6 +5,17 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
+    from lipschitz_rnn import analysis as analysis
+    from lipschitz_rnn import benchmarks as benchmarks
+    from lipschitz_rnn import data as data
+    from lipschitz_rnn import estimators as estimators
+    from lipschitz_rnn import experiments as experiments
+    from lipschitz_rnn import export as export
+    from lipschitz_rnn import linalg as linalg
+    from lipschitz_rnn import nn as nn
+    from lipschitz_rnn import ops as ops
+    from lipschitz_rnn import report as report
+    from lipschitz_rnn import training as training
     from lipschitz_rnn.estimators import LipschitzRNNClassifier as LipschitzRNNClassifier
     from lipschitz_rnn.estimators import LipschitzRNNForecaster as LipschitzRNNForecaster
     from lipschitz_rnn.estimators import LipschitzRNNRegressor as LipschitzRNNRegressor
@@ -54,19 +65,22 @@ _PACKAGES = (
     "linalg",
     "nn",
     "ops",
+    "report",
     "training",
 )
 
 
-def __getattr__(name: str) -> object:
-    """Import what is named: torch takes a second, and a shell asks for completions at each Tab."""
-    if name in _PACKAGES:
-        return _import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+if not _TYPE_CHECKING:  # a checker that sees these believes in every name
 
+    def __getattr__(name: str) -> object:
+        """Import what is named: torch takes a second, and a shell asks at each Tab."""
+        if name in _PACKAGES:
+            return _import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_PACKAGES})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES, *_PACKAGES})

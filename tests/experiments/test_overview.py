@@ -71,7 +71,9 @@ def test_the_text_says_the_numbers():
     )
     caption = overview_caption(OVERVIEW)
     assert "the first 1,234 test images" in caption
-    assert "nothing is proved from a distance of 0.2 on" in caption
+    assert (
+        "10.0 % are proved to stay right at a distance of 0.1, and fewer farther away.*" in caption
+    )
 
 
 def test_where_little_is_proved_the_text_says_so():

@@ -34,3 +34,11 @@ def test_robust_accuracies():
             shares = dict(zip(curve["radii"], curve[key], strict=True))
             cells = " | ".join(f"{100 * shares[radius]:.1f}" for radius in radii)
             assert f"| {curve['run']}, {label} | {cells} |" in PAGE
+
+
+def test_what_the_text_says_of_bounds():
+    plain = [curve for curve in CURVES if curve["rate"] and "margins" not in curve["run"]]
+    gains = [curve["gain"] for curve in plain]
+    assert f"on the gain, from {min(gains):,.0f} to {max(gains):,.0f}, are loose" in PAGE
+    left = max(dict(zip(c["radii"], c["certified"], strict=True))[0.01] for c in plain)
+    assert f"ended at a radius of 0.01 but for {100 * left:.1f} %," in PAGE

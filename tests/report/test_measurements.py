@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from lipschitz_rnn.analysis import certify
 from lipschitz_rnn.cli import main
+from lipschitz_rnn.report.certificate import further
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -76,6 +79,28 @@ def test_a_certificate_beside_the_run_is_proved_again(contractive, page_of):
     (rate, factor) = run.certificate.rows
     assert float(rate[1]) > 0
     assert 0 < float(factor[1]) < 1
+
+
+def test_where_no_certificate_can_be_none_is_looked_for(train, page_of):
+    """Nor is a file that does not certify offered to be proved again."""
+    folder = train("digits", "data.train_size=200", "model.init_std=1", name="grows")
+    page, (run,) = page_of(folder)
+    assert run.certificate.command == ""
+    assert "no metric proves less than +" in page.text
+    assert main(["certify", str(folder)]) == 1
+    page, (run,) = page_of(folder)
+    assert run.certificate.origin == "Of certificate.json, strength norm."
+    assert "lipschitz-rnn verify" not in page.text
+    assert "lipschitz-rnn certify" not in page.text.replace("lipschitz-rnn certify RUN", "")
+
+
+def test_where_one_may_be_a_stronger_one_is_looked_for():
+    leans, still = torch.tensor([[-1.0, 10.0], [0.0, -1.0]]), torch.zeros(2, 2)
+    found = certify(leans, still, step_size=0.1, strength="norm")  # a diagonal metric does
+    assert not found.holds
+    assert further(found, "search")[0] == "search"
+    grows = certify(2 * torch.eye(2), torch.eye(2), step_size=0.1)
+    assert further(grows, "search") == ("", "")
 
 
 def test_a_certificate_of_other_weights_is_left_out(contractive, digits, tmp_path, page_of):

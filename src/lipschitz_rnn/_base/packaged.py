@@ -2,12 +2,15 @@
 
 from importlib import resources
 
+PRESETS, TABLES = "experiments/presets", "experiments/tables"
+"""Folders of the package."""
+
 
 def toml_names(folder: str) -> tuple[str, ...]:
     """Names of the TOML files in a folder of the package.
 
     Args:
-        folder: Such as ``"experiments/presets"``.
+        folder: ``PRESETS`` or ``TABLES``.
 
     Returns:
         In alphabetical order, without their suffix.

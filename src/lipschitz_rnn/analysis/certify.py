@@ -67,8 +67,8 @@ def certify(
         nonlinearity: σ, beside a matrix A; tanh if None.
         strength: ``"norm"``, ``"diagonal"`` or ``"full"``, each searching for the fastest rate; or
             ``"auto"``: the weakest that certifies, with a full metric up to N = 64 for one stage,
-            32 for two and 16 for more, and none where an eigenvalue rules every metric out. All
-            begin with what a unit with ``constraint="contractive"`` was built on.
+            32 for two and 16 for more, and norm alone where eigenvalues rule every metric
+            out. All begin with what a unit with ``constraint="contractive"`` was built on.
         max_dt: For a layer that gets times ``dt``: the largest of them. With the Euler method a
             certificate for ε·max_dt covers every shorter step too; other methods are certified for
             one step size alone. Infinity is never certified. With 1, every input is held for one

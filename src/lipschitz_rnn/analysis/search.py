@@ -85,15 +85,18 @@ def _climb(
 ) -> UnitCertificate:
     """The best of the strengths up to the one that was asked for."""
     candidate, best = start, None
+    hopeless: str | None = None
     if start is not None:
         best = prove(system, start, "construction")
     for level in _levels(system, strength):
-        if best is not None and strength == "auto" and (best.holds or _why_hopeless(system)):
+        if strength == "auto" and ((best is not None and best.holds) or hopeless):
             break
         if report is not None:
             report(f"{level}: searching")
         candidate = _search(system, candidate, level, seconds)
-        best = _better(best, prove(system, candidate, level))
+        if hopeless is None and not candidate.growth < 0:
+            hopeless = refute(system)
+        best = _better(best, prove(system, candidate, level, hopeless or ""))
     assert best is not None
     return best
 
@@ -127,22 +130,22 @@ def _search(system: System, start: Candidate | None, level: str, seconds: float)
     return found if found.growth < start.growth else start
 
 
-def prove(system: System, candidate: Candidate, level: str) -> UnitCertificate:
+def prove(system: System, candidate: Candidate, level: str, hopeless: str = "") -> UnitCertificate:
     """Look for the smallest growth that a candidate proves; the search's own is not trusted.
 
     Args:
         system: The system.
         candidate: Metric, multipliers and the growth that is expected of them.
         level: The strength that found it.
+        hopeless: Why no other would prove more, to be told if this one proves nothing.
 
     Returns:
         The certificate.
     """
     found = candidate.growth
     if not found < 0:
-        return refuse(
-            "l0", system, _missed(system, found, level), strength=level, growth=_finite(found)
-        )
+        reason = _missed(system, found, level, hopeless)
+        return refuse("l0", system, reason, strength=level, growth=_finite(found))
     for slack in (1e-9, 1e-7, 1e-5, 1e-3, 1e-2, 0.1, 0.5):
         growth = found * (1 - slack)
         if proves(system, growth, candidate.metric, candidate.multipliers):
@@ -185,13 +188,13 @@ def describe(certificate: UnitCertificate) -> str:
     return f"the {what} {rate} ({certificate.strength})"
 
 
-def _missed(system: System, growth: float, level: str) -> str:
+def _missed(system: System, growth: float, level: str, hopeless: str) -> str:
     text = (
         f"strength {level!r} finds growth {growth:+.3g} per unit of time, and below 0 is needed"
         if math.isfinite(growth)
         else f"strength {level!r} finds no growth at all"
     )
-    if hopeless := _why_hopeless(system):
+    if hopeless:
         text += f"; {hopeless}"
     condition = condition_a(system)
     if condition is None:
@@ -214,13 +217,6 @@ def condition_a(system: System) -> Condition | None:
         return check_conditions(a, w, nonlinearity=system.nonlinearity).a
     except _OUT_OF_RANGE:
         return None
-
-
-def _why_hopeless(system: System) -> str:
-    try:
-        return refute(system)
-    except _OUT_OF_RANGE:  # then nothing is known
-        return ""
 
 
 def _finite(value: float) -> float | None:

@@ -3,7 +3,7 @@
 Torch takes a second to import, too long for a key: where it can be helped, none of this does.
 """
 
-from lipschitz_rnn._base.packaged import toml_names
+from lipschitz_rnn._base.packaged import PRESETS, TABLES, toml_names
 
 
 def complete_preset(incomplete: str) -> list[str]:
@@ -15,7 +15,7 @@ def complete_preset(incomplete: str) -> list[str]:
     Returns:
         Their names.
     """
-    return [name for name in toml_names("experiments/presets") if name.startswith(incomplete)]
+    return [name for name in toml_names(PRESETS) if name.startswith(incomplete)]
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -27,7 +27,7 @@ def complete_table(incomplete: str) -> list[str]:
     Returns:
         Their names.
     """
-    return [name for name in toml_names("experiments/tables") if name.startswith(incomplete)]
+    return [name for name in toml_names(TABLES) if name.startswith(incomplete)]
 
 
 def complete_data(incomplete: str) -> list[str]:

@@ -8,13 +8,10 @@ from torch import nn
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn._base.packaged import toml_names, toml_text
+from lipschitz_rnn._base.packaged import PRESETS, toml_names, toml_text
 from lipschitz_rnn.data import Split, load_split
 from lipschitz_rnn.nn import UNITS, LanguageModel, SequenceClassifier, SequenceRegressor, make_layer
 from lipschitz_rnn.training import RunConfig
-
-PRESETS = "experiments/presets"
-"""Their folder in the package."""
 
 
 def preset_names() -> tuple[str, ...]:

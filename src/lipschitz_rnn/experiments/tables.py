@@ -12,14 +12,11 @@ import tomli_w
 
 from lipschitz_rnn._base.checks import nearest
 from lipschitz_rnn._base.errors import InputError
-from lipschitz_rnn._base.packaged import toml_names, toml_text
+from lipschitz_rnn._base.packaged import TABLES, toml_names, toml_text
 from lipschitz_rnn.experiments.registry import load_preset
 from lipschitz_rnn.training import RunConfig
 from lipschitz_rnn.training.overrides import setting_of
 from lipschitz_rnn.training.schema import check_fields, from_table, number
-
-TABLES = "experiments/tables"
-"""Their folder in the package."""
 
 SEEDED = ("seed.init", "seed.order", "seed.dropout")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

@@ -31,7 +31,7 @@ def export_torch(model: nn.Module, path: str | Path, *, dt: bool = False) -> Exp
     one operator of torch's that loops (``scan``), a prototype in torch. Loading needs both torch
     and this library::
 
-        import lipschitz_rnn
+        import lipschitz_rnn.ops
         program = torch.export.load("model.pt2").module()
         answers, h_n = program(input, hx)
 

@@ -12,6 +12,7 @@ from lipschitz_rnn.analysis.certificate_file import (
     verify_certificate,
     weights_digest,
 )
+from lipschitz_rnn.analysis.refutation import refute
 from lipschitz_rnn.report.source import Source
 from lipschitz_rnn.report.stability import Stability
 from lipschitz_rnn.report.wording import Rows
@@ -29,7 +30,7 @@ class Certificate:
         reason: Why, or why not.
         rows: Rate and factor of every unit, where they are proved.
         origin: Where it comes from.
-        command: What to run for a stronger one, or to prove this one again.
+        command: What to run for a stronger one, or to prove this one again; empty if nothing helps.
         why: What that command is for.
     """
 
@@ -63,12 +64,25 @@ def describe_certificate(source: Source, stability: Stability) -> Certificate:
     if path.exists():
         if (found := _stored(path)) is not None and found == weights_digest(model):
             again = f"lipschitz-rnn verify {shlex.quote(str(path))} --model {run}"
-            return _of_file(path, source, again)
+            return _of_file(path, source, again, f"{search} --strength full")
         origin += f" {name} is of other weights, and is left out."
-    return Certificate(
-        cheap.holds, cheap.reason, _rows(cheap), origin, search,
-        "looks for a stronger one, which may take minutes",
-    )  # fmt: skip
+    return Certificate(cheap.holds, cheap.reason, _rows(cheap), origin, *further(cheap, search))
+
+
+def further(found: StabilityCertificate, search: str) -> tuple[str, str]:
+    """What to run for more than was found.
+
+    Args:
+        found: What was found.
+        search: The command that searches for more.
+
+    Returns:
+        The command and what it does; both empty where there is no more.
+    """
+    failed = [unit for unit in found.units if not unit.holds]
+    if any(unit.strength == "none" or refute(unit.system) for unit in failed):
+        return "", ""
+    return search, "looks for a stronger one, which may take minutes"
 
 
 def _stored(path: Path) -> str | None:
@@ -79,20 +93,21 @@ def _stored(path: Path) -> str | None:
         raise InputError(f"{path}: expected a certificate, got something else.") from None
 
 
-def _of_file(path: Path, source: Source, command: str) -> Certificate:
+def _of_file(path: Path, source: Source, again: str, search: str) -> Certificate:
     assert source.subject is not None
     stored = load_certificate(path)
     order = max((1 + unit.system.stages) * unit.system.size for unit in stored.units)
     strength = f"Of {path.name}, strength {stored.strength}"
-    if order > _QUICK or not stored.holds:
+    if not stored.holds:
+        more = ("", "") if stored.strength == "full" else further(stored, search)
+        return Certificate(False, stored.reason, (), f"{strength}.", *more)
+    if order > _QUICK:
         told = f"{strength}; what the file says, not proved again for this report."
-        return Certificate(
-            stored.holds, stored.reason, _rows(stored), told, command, "proves it again"
-        )
+        return Certificate(True, stored.reason, _rows(stored), told, again, "proves it again")
     check = verify_certificate(path, source.subject.trained.model)
     told = f"{strength}; proved again for this report, without the solver that found it."
     return Certificate(
-        check.holds, check.reason, _rows(stored) if check.holds else (), told, command,
+        check.holds, check.reason, _rows(stored) if check.holds else (), told, again,
         "proves it once more",
     )  # fmt: skip
 
