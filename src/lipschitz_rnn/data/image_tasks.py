@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from lipschitz_rnn._base.checks import require_name
+from lipschitz_rnn._base.errors import InputError
 from lipschitz_rnn.data import digits, mnist
 from lipschitz_rnn.data.images import LabelledImages
 from lipschitz_rnn.data.permutations import named_permutation
 from lipschitz_rnn.data.sequence import SequenceDataset, check_steps, to_sequences
-from lipschitz_rnn.data.shift import Shift
 from lipschitz_rnn.data.sources import Report
 from lipschitz_rnn.data.split import (
     PIPELINES,
@@ -24,6 +24,7 @@ from lipschitz_rnn.data.split import (
     require_split,
     split_order,
 )
+from lipschitz_rnn.data.warp import random_moves
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def load_image_split(
     permutation: str | None = None,
     pipeline: str = "task",
     shift: int = 0,
+    warp: float = 0.0,
     validation_size: int = 2000,
     split_seed: int = 1234,
     transform_seed: int = 0,
@@ -126,9 +128,11 @@ def load_image_split(
             which differ for permuted images alone: bytes as they are stored, 0 to 255.
         shift: Training images are moved by up to so many pixels each way, anew in every epoch; less
             than half of their side.
+        warp: Training images are stretched, turned and leaned by up to this share, see
+            :class:`lipschitz_rnn.data.warp.Warp`; below 1.
         validation_size: Samples for validation; 0 for none.
         split_seed: Seed of the split, 0 ... 2**32 - 1.
-        transform_seed: Seed of the moves, at least 0.
+        transform_seed: Seed of both, at least 0.
         data_dir: A data folder to ask first.
         report: Takes one line for each source that failed.
 
@@ -143,6 +147,8 @@ def load_image_split(
     require_known(name, "pipeline", pipeline, PIPELINES)
     order = None if permutation is None else named_permutation(permutation, task.pixels)
     require_below(name, "shift", shift, -(-task.side // 2))
+    if not 0 <= warp < 1:
+        raise InputError(f"{name}: expected 0 <= `warp` < 1, got {warp}.")
     require_below(name, "transform_seed", transform_seed, 2**63)
     require_split(name, task.train_count, validation_size, split_seed)
     images = task.load(data_dir, report)
@@ -153,7 +159,7 @@ def load_image_split(
         return SequenceDataset(values, torch.from_numpy(target.astype(np.int64)), scale)
 
     # Epoch 0, which is evaluation, moves nothing: validation samples may have the transform, too.
-    moves = Shift(shift, transform_seed, order) if shift else None
+    moves = random_moves(warp, shift, transform_seed, order)
     fitted, held_out = split_order(task.train_count, validation_size, split_seed)
     train = dataset(images.train_images, images.train_target)
     train = dataclasses.replace(train, transform=moves)
@@ -166,6 +172,11 @@ def load_image_split(
         source=images.source,
         digest=images.digest,
         trivial={"uniform": math.log(task.num_classes)},
-        notes={"input scale": f"0 to {scale * task.maximum:g}"}
-        | ({"augmentation": f"shifts of up to {shift} px"} if shift else {}),
+        notes={"input scale": f"0 to {scale * task.maximum:g}"} | _augmentation(shift, warp),
     )
+
+
+def _augmentation(shift: int, warp: float) -> dict[str, str]:
+    told = [f"shifts of up to {shift} px"] if shift else []
+    told += [f"linear maps of up to {warp:g}"] if warp else []
+    return {"augmentation": ", ".join(told)} if told else {}

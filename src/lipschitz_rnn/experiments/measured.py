@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 VERSION = 1
 """Of what measurements mean: raised when the code that makes one changes its numbers."""
 
-_LATER = frozenset({"memory", "path", "shift"})
+_LATER = frozenset({"memory", "path", "shift", "warp"})
 """Settings that came after version 1: unset, they must not rename what was measured before."""
 
 

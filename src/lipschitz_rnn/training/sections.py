@@ -25,6 +25,7 @@ class DataConfig:
         noise: Whether padding is ``"fresh"`` noise for each sample, or one ``"fixed"`` block.
         augment: Whether training samples are changed at random.
         shift: Training images are moved by up to so many pixels, at random; 0 for none.
+        warp: Training images are stretched, turned and leaned by up to this share, at random.
         sample_count: Training samples to draw, for data sets that are drawn.
         train_size: Use the first so many training samples alone.
         validation_size: Training samples set aside for validation.
@@ -42,6 +43,7 @@ class DataConfig:
     noise: str | None = None
     augment: bool | None = None
     shift: int = number(0, low=0, high=10**6)
+    warp: float = number(0.0, low=0, high=1, open_high=True)
     sample_count: int | None = number(None, low=1, high=10**9)
     train_size: int | None = number(None, low=1)
     validation_size: int | None = number(None, low=1)
@@ -58,8 +60,9 @@ class DataConfig:
         """What is set, as keyword arguments of ``load_split``."""
         table = to_table(self)
         del table["name"]
-        if not self.shift:
-            del table["shift"]  # data sets without images need not know of it
+        for name in ("shift", "warp"):  # data sets without images need not know of them
+            if not table[name]:
+                del table[name]
         return table
 
 
