@@ -144,9 +144,11 @@ def test_packages_and_names_are_there_once_they_are_asked_for():
     packages = {name.partition(".")[2] for name in SNAPSHOT if "." in name}
     assert packages == set(lipschitz_rnn._PACKAGES)
     assert packages == {page.stem for page in (ROOT / "docs/api").glob("*.md")}
+    assert packages <= set(dir(lipschitz_rnn))
+    first = "import lipschitz_rnn as l; print(l.report.__name__, l.estimators.__name__)"
+    assert fresh(first) == "lipschitz_rnn.report lipschitz_rnn.estimators"
     for package in packages:
-        answer = fresh(f"import lipschitz_rnn; print(lipschitz_rnn.{package}.__name__)")
-        assert answer == f"lipschitz_rnn.{package}"
+        assert getattr(lipschitz_rnn, package).__name__ == f"lipschitz_rnn.{package}"
     with pytest.raises(AttributeError, match="has no attribute 'LipschitzRnn'"):
         lipschitz_rnn.LipschitzRnn  # noqa: B018
 
