@@ -57,11 +57,18 @@ def test_distances_are_of_seed_sample_and_epoch():
     assert not any(torch.equal(whole[0], other[0]) for other in others)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"shift": 1}, "shifts of up to 1 px"),
+        ({"shift": 1, "warp": 0.2}, "shifts of up to 1 px, linear maps of up to 0.2"),
+    ],
+)
 @pytest.mark.parametrize("permutation", [None, "seed-1"])
-def test_training_alone_is_moved_and_every_epoch_anew(permutation):
+def test_training_alone_is_changed_and_every_epoch_anew(permutation, options, told):
     plain, split = (
-        load_split("digits", steps=8, validation_size=137, permutation=permutation, shift=s)
-        for s in (None, 1)
+        load_split("digits", steps=8, validation_size=137, permutation=permutation, **changes)
+        for changes in ({}, options)
     )
     index = torch.arange(100)
     for part in ("train", "validation", "test"):  # epoch 0 is evaluation
@@ -73,7 +80,7 @@ def test_training_alone_is_moved_and_every_epoch_anew(permutation):
     # the digits have borders: hardly a pixel with anything on it is pushed out
     still = float(plain.train.batch(index).input.sum())
     assert float(first.sum()) == pytest.approx(still, rel=0.15)
-    assert split.notes["augmentation"] == "shifts of up to 1 px"
+    assert split.notes["augmentation"] == told
     assert "augmentation" not in plain.notes
 
 

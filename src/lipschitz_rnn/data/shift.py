@@ -1,31 +1,16 @@
 """Images moved by some pixels, whatever the order in which their pixels are read."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lipschitz_rnn.data.transforms import SameShape, draw_integers
+from lipschitz_rnn.data.transforms import GreyMove, draw_integers
 
 
 @dataclass(frozen=True, eq=False)
-class Shift(SameShape):
+class Shift(GreyMove):
     """An image moved by some pixels up or down and left or right, zeros where nothing was.
-
-    A function of the seed, the sample and the epoch; in evaluation, which is epoch 0, the image
-    stays as it is. Samples are square images of one channel, their pixels in any order, cut into
-    steps of any length.
-
-    Attributes:
-        pixels: The furthest, at least 0: distances down and to the right are drawn independently,
-            every whole number from ``-pixels`` to ``pixels`` as likely as any other.
-        seed: At least 0.
-        order: Pixel of the image at each position of the sequence, (H * W,); scanline order if
-            None.
-
-    Raises:
-        ValueError: If ``pixels`` is negative.
 
     Examples:
         >>> image = torch.arange(1.0, 5.0).reshape(1, 4, 1)  # 1 2 over 3 4
@@ -33,22 +18,8 @@ class Shift(SameShape):
         [0.0, 0.0, 1.0, 2.0]
     """
 
-    pixels: int
-    seed: int
-    order: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if self.pixels < 0:
-            raise ValueError(f"Shift: expected `pixels` of at least 0, got {self.pixels}.")
-
-    def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
-        """Move the images of a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.
-
-        Returns:
-            The same shape.
-        """
-        if epoch == 0:
-            return values
+    def changed(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """Move the images of a batch; see :class:`GreyMove`."""
         return self.moved(values, *self.distances(ids, epoch))
 
     def distances(self, ids: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
@@ -82,10 +53,7 @@ class Shift(SameShape):
         """
         flat = values.flatten(1)
         pixels = flat.shape[1]
-        side = math.isqrt(pixels)
-        if side * side != pixels:
-            raise ValueError(f"Shift: expected T * P = side * side pixels, got {pixels}.")
-        order = torch.arange(pixels) if self.order is None else self.order
+        side, order = self.layout(pixels)
         place = torch.empty_like(order).scatter_(0, order, torch.arange(pixels))  # of each pixel
         row = order // side - down[:, None]
         column = order % side - right[:, None]

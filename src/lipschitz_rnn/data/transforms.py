@@ -44,6 +44,66 @@ def draw_integers(seed: int, epoch: int, ids: Tensor, high: tuple[int, ...]) -> 
     return torch.from_numpy(np.array(drawn).reshape(-1, len(high)))
 
 
+@dataclass(frozen=True, eq=False)
+class GreyMove(SameShape):
+    """A random change of square images of one channel, whatever the order of their pixels.
+
+    A function of the seed, the sample and the epoch; in evaluation, which is epoch 0, the image
+    stays as it is. Pixels are cut into steps of any length.
+
+    Attributes:
+        pixels: The furthest that an image is moved, at least 0: distances down and to the right are
+            drawn independently, every whole number from ``-pixels`` to ``pixels`` as likely as any
+            other.
+        seed: At least 0.
+        order: Pixel of the image at each position of the sequence, (H * W,); scanline order if
+            None.
+
+    Raises:
+        ValueError: If ``pixels`` is negative.
+    """
+
+    pixels: int
+    seed: int
+    order: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels < 0:
+            raise ValueError(
+                f"{type(self).__name__}: expected `pixels` of at least 0, got {self.pixels}."
+            )
+
+    def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """Change the images of a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.
+
+        Returns:
+            The same shape.
+        """
+        return values if epoch == 0 else self.changed(values, ids, epoch)
+
+    def changed(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """What an epoch of training makes of a batch; the same shape."""
+        raise NotImplementedError
+
+    def layout(self, pixels: int) -> tuple[int, Tensor]:
+        """Side of an image of so many pixels, and the pixel at each position of its sequence.
+
+        Args:
+            pixels: T * P.
+
+        Returns:
+            The side, and the order, (T * P,).
+
+        Raises:
+            ValueError: If the image is no square.
+        """
+        side = math.isqrt(pixels)
+        if side * side != pixels:
+            name = type(self).__name__
+            raise ValueError(f"{name}: expected T * P = side * side pixels, got {pixels}.")
+        return side, torch.arange(pixels) if self.order is None else self.order
+
+
 @dataclass(frozen=True)
 class CropFlip:
     """A random crop out of the image with a border of zeros, and a random flip left to right.

@@ -1,6 +1,6 @@
 """Images stretched, turned and leaned at random, whatever the order of their pixels."""
 
-import math
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -9,54 +9,38 @@ from torch.nn import functional
 
 from lipschitz_rnn.data.sequence import Transform
 from lipschitz_rnn.data.shift import Shift
-from lipschitz_rnn.data.transforms import SameShape, draw_integers
+from lipschitz_rnn.data.transforms import GreyMove, draw_integers
 
 _GRID = 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class Warp(SameShape):
+class Warp(GreyMove):
     r"""An image under a random linear map about its centre, and moved by whole pixels.
 
     .. math:: y(p) = x\bigl(M (p - c - d) + c\bigr), \qquad
         M = I + w E, \quad E_{ij} \in [-1, 1] \text{ uniform,}
 
-    for pixels p, the centre c and a distance d as :class:`Shift` draws it; between pixels x is
-    bilinear, and 0 outside. So w = 0.1 stretches each axis by up to a tenth, and turns or leans it
-    by up to six degrees. A function of the seed, the sample and the epoch; in evaluation, which is
-    epoch 0, the image stays as it is. Samples are square images of one channel, their pixels in any
-    order, cut into steps of any length.
+    for pixels p, the centre c and a distance d of whole pixels; between pixels x is bilinear, and 0
+    outside. So w = 0.1 stretches each axis by up to a tenth, and turns or leans it by up to six
+    degrees.
 
     Attributes:
         strength: w, from 0 to below 1.
-        pixels: The furthest that an image is moved, at least 0.
-        seed: At least 0.
-        order: Pixel of the image at each position of the sequence, (H * W,); scanline order if
-            None.
 
     Raises:
         ValueError: If ``strength`` or ``pixels`` is out of range.
     """
 
-    strength: float
-    pixels: int
-    seed: int
-    order: Tensor | None = None
+    strength: float = dataclasses.field(kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.strength < 1:
             raise ValueError(f"Warp: expected `strength` from 0 to below 1, got {self.strength}.")
-        if self.pixels < 0:
-            raise ValueError(f"Warp: expected `pixels` of at least 0, got {self.pixels}.")
 
-    def __call__(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
-        """Warp the images of a batch, see :class:`lipschitz_rnn.data.sequence.Transform`.
-
-        Returns:
-            The same shape.
-        """
-        if epoch == 0:
-            return values
+    def changed(self, values: Tensor, ids: Tensor, epoch: int) -> Tensor:
+        """Warp the images of a batch; see :class:`GreyMove`."""
         return self.warped(values, *self.maps(ids, epoch))
 
     def maps(self, ids: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
@@ -90,11 +74,7 @@ class Warp(SameShape):
             ValueError: If the image is no square.
         """
         flat = values.flatten(1)
-        pixels = flat.shape[1]
-        side = math.isqrt(pixels)
-        if side * side != pixels:
-            raise ValueError(f"Warp: expected T * P = side * side pixels, got {pixels}.")
-        order = torch.arange(pixels) if self.order is None else self.order
+        side, order = self.layout(flat.shape[1])
         image = torch.empty_like(flat)
         image[:, order] = flat
         centre = (side - 1) / 2
@@ -121,5 +101,5 @@ def random_moves(warp: float, shift: int, seed: int, order: Tensor | None) -> Tr
         The transform; None if images stay as they are.
     """
     if warp:
-        return Warp(warp, shift, seed, order)
+        return Warp(shift, seed, order, strength=warp)
     return Shift(shift, seed, order) if shift else None
