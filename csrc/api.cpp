@@ -143,6 +143,7 @@ template <class T>
 int backward(const lipschitz_scan_call *c) {
   if (!inputs_make_sense(c)) return LIPSCHITZ_SCAN_BAD_ARGUMENT;
   if (!c->states && c->stride <= c->steps) return LIPSCHITZ_SCAN_BAD_ARGUMENT;
+  if (c->grad_step && c->tanhs) return LIPSCHITZ_SCAN_BAD_ARGUMENT;
   const LipschitzKernels *k = kernels<T>(c->variant);
   if (!k) return LIPSCHITZ_SCAN_BAD_VARIANT;
   const int threads = count_threads(*c);

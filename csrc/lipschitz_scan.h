@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct or a signature below changes. */
-#define LIPSCHITZ_SCAN_ABI_VERSION 1
+#define LIPSCHITZ_SCAN_ABI_VERSION 2
 
 enum lipschitz_scan_status {
   LIPSCHITZ_SCAN_OK = 0,
@@ -89,6 +89,8 @@ typedef struct lipschitz_scan_call {
   void *grad_w;     /* (N, N) */
   void *grad_u;     /* (N, P) */
   void *grad_b;     /* (N) */
+  void *grad_step;  /* (T, B): of every sample's own e_t; wants tanhs to be NULL, since the slopes
+                       are computed once more */
 
   /* Scratch memory, aligned to 64 bytes, of at least the size the functions below ask for. */
   void *workspace;

@@ -204,6 +204,8 @@ struct Stage {
   const T *coefficients;                                 // one a row
   T *tanhs;                                              // packed like `out`, or NULL
   int64_t tanhs_stride;
+  T *slopes;                                             // A in + y, likewise
+  int64_t slopes_stride;
   T *tanh_rows;  // dense rows of N, or NULL
   T *out_rows;   // likewise
   int64_t ahead;     // from rows written now to those of the next step
@@ -227,6 +229,7 @@ LS_INLINE void finish_rows(const Stage<T> &g, int64_t j, int first, const T *lin
     Vec<T> h = load<T>(g.base + j * g.base_stride + i * L) + broadcast<T>(g.coefficients[i]) * slope;
     store<T>(g.out + j * g.out_stride + i * L, h);
     if (g.tanhs) store<T>(g.tanhs + j * g.tanhs_stride + i * L, y[r]);
+    if (g.slopes) store<T>(g.slopes + j * g.slopes_stride + i * L, slope);
     const int64_t at = i * columns + j * L;
     if (g.tanh_rows) store_away<T>(g.tanh_rows + at, y[r], valid, g.ahead, g.past_caches);
     if (g.out_rows) store_away<T>(g.out_rows + at, h, valid, g.ahead, g.past_caches);
@@ -523,6 +526,7 @@ struct Step {
   Blocks<T> out;  // h_{t+1}
   Blocks<T> middle;      // h~, midpoint only
   Blocks<T> tanhs[2];    // of the stages, or without data
+  Blocks<T> slopes[2];   // likewise, in the same slots
   Blocks<T> x;
   int64_t in_slot, out_slot, middle_slot, tanh_slot;
   const T *whole, *half;
@@ -543,7 +547,7 @@ void forward_step(const Shape<T> &s, const T *panels, const Chunk &chunk, const 
     for (int64_t j = 0; j < s.forward_panels(); j += group)
       for (int n = 0; n < chunk.count; ++n) {
         const Tile &tile = chunk.tiles[n];
-        const Blocks<T> &tanhs = step.tanhs[stage];
+        const Blocks<T> &tanhs = step.tanhs[stage], &slopes = step.slopes[stage];
         Stage<T> g;
         g.shape = &s;
         g.panels = panels;
@@ -558,6 +562,8 @@ void forward_step(const Shape<T> &s, const T *panels, const Chunk &chunk, const 
         g.coefficients = (last ? step.whole : step.half) + tile.local;
         g.tanhs = tanhs.data ? tanhs.at(tile, step.tanh_slot) : nullptr;
         g.tanhs_stride = tanhs.data ? tanhs.stride(tile) : 0;
+        g.slopes = slopes.data ? slopes.at(tile, step.tanh_slot) : nullptr;
+        g.slopes_stride = slopes.data ? slopes.stride(tile) : 0;
         g.tanh_rows = step.tanh_rows ? step.tanh_rows + tile.first * s.hidden : nullptr;
         g.ahead = s.batch * s.hidden;
         g.past_caches = s.steps * g.ahead * (int64_t)sizeof(T) > kPastCaches;
@@ -677,7 +683,8 @@ struct BackwardMemory {
   // per thread
   T *grad_a, *grad_w, *grad_u, *grad_b;
   int64_t sums_size;  // of the four together
-  Blocks<T> adjoint, middle_adjoint, grad_x, x, step_x, h[2] = {}, tanhs[2] = {}, products[2] = {};
+  Blocks<T> adjoint, middle_adjoint, grad_x, x, step_x;
+  Blocks<T> h[2] = {}, tanhs[2] = {}, slopes[2] = {}, products[2] = {};
   T *whole, *half;
 
   BackwardMemory(const lipschitz_scan_call &c, const Shape<T> &s, int threads, int index) {
@@ -710,6 +717,8 @@ struct BackwardMemory {
         // one slot more: the last step of a segment writes a state that is not read
         h[stage] = Blocks<T>::take(arena, rows, s.hidden_blocks, segment + (stage ? 0 : 1));
         tanhs[stage] = Blocks<T>::take(arena, recompute ? rows : 0, s.hidden_blocks, segment);
+        slopes[stage] = Blocks<T>::take(arena, c.grad_step ? rows : 0, s.hidden_blocks, segment);
+        if (!c.grad_step) slopes[stage].data = nullptr;
         products[stage] = Blocks<T>::take(arena, rows, s.adjoint_blocks(), group);
       }
       whole = arena.take<T>(rows);
@@ -758,6 +767,8 @@ struct Backward {
     step.middle = m.h[1];
     step.tanhs[0] = m.tanhs[0];
     step.tanhs[1] = m.tanhs[1];
+    step.slopes[0] = m.slopes[0];
+    step.slopes[1] = m.slopes[1];
     step.x = m.step_x;
     step.whole = m.whole;
     step.half = m.half;
@@ -831,6 +842,24 @@ struct Backward {
           column += broadcast<T>(x[i * L + p]) * load<T>(dz_out + j * stride + i * L);
         store<T>(target, load<T>(target) + column);
       }
+    }
+  }
+
+  // de += share * <adjoint, slope>: the whole of the last stage, half of the one before, whose result
+  // was taken half a step away.
+  void step_gradient(int stage, const Tile &tile, int64_t t, int64_t segment_slot) {
+    const bool last = stage + 1 == s.stages;
+    const Blocks<T> &source = last ? m.adjoint : m.middle_adjoint, &slopes = m.slopes[stage];
+    const T *adjoint = source.at(tile, 0), *slope = slopes.at(tile, segment_slot);
+    T *target = mutable_<T>(c.grad_step) + t * s.batch + tile.first;
+    for (int i = 0; i < tile.rows; ++i) {
+      Vec<T> products = {};
+      for (int64_t j = 0; j < s.hidden_blocks; ++j)
+        products += load<T>(adjoint + j * source.stride(tile) + i * L) *
+                    load<T>(slope + j * slopes.stride(tile) + i * L);
+      T sum = T(0);
+      for (int lane = 0; lane < L; ++lane) sum += products[lane];
+      target[i] = last ? sum : target[i] + sum / 2;
     }
   }
 
@@ -916,8 +945,10 @@ struct Backward {
       fill_steps<T>(c, chunk, t, m.whole, m.half);
       pack_input<T>(c, chunk, t, m.x, slot);
       for (int stage = s.stages - 1; stage >= 0; --stage) {
-        for (int n = 0; n < chunk.count; ++n)
+        for (int n = 0; n < chunk.count; ++n) {
           scale_adjoint(stage, chunk.tiles[n], t, segment_slot + slot, slot);
+          if (c.grad_step) step_gradient(stage, chunk.tiles[n], t, segment_slot + slot);
+        }
         propagate(stage, slot);
       }
       if (c.grad_input) input_gradient(t, slot);

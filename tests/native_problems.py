@@ -7,6 +7,7 @@ import torch
 from lipschitz_rnn.ops import lipschitz_scan
 
 NAMES = ("input", "h0", "a", "w", "u", "b")
+ALL = (*NAMES, "step_size")
 
 # T, B, N, P: ones, sizes around vectors (2 to 16 lanes), around tiles (6 and 13 rows) and chunks of
 # tiles (30 and 65 rows), and both ways of gathering dU (P up to half a vector, and above).
@@ -73,14 +74,16 @@ def make(shape, *, linear=True, bias=True, steps="number", dtype=torch.float64, 
 
 
 def run(arguments, backend, weights="states", wanted=NAMES):
-    """Output and gradients of a random linear function of it."""
+    """Output and gradients of a random linear function of it; ``wanted`` may hold "step_size"."""
     leaves = {
         k: None if x is None else x.clone().requires_grad_(k in wanted)
         for k, x in arguments.tensors.items()
     }
-    out = lipschitz_scan(
-        *leaves.values(), step_size=arguments.step_size, backend=backend, **arguments.options
-    )
+    step = arguments.step_size
+    if "step_size" in wanted:
+        step = leaves["step_size"] = step.clone().requires_grad_()
+    tensors = [leaves[name] for name in NAMES]
+    out = lipschitz_scan(*tensors, step_size=step, backend=backend, **arguments.options)
     g = torch.Generator().manual_seed(7)
     v = torch.randn(out.shape, generator=g, dtype=torch.float64).to(out.dtype)
     v = v.to(torch.float32).to(out.dtype)  # the same numbers in both precisions

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from matching import assert_matches
-from native_problems import NAMES, SHAPES, make, run
+from native_problems import ALL, NAMES, SHAPES, make, run
 
 from lipschitz_rnn.ops import buffers, explain_backend, lipschitz_scan, use_variant, variants
 from lipschitz_rnn.ops import library as library_module
@@ -52,17 +53,30 @@ def test_equals_the_reference(shape, variant, method, linear, dtype):
         assert_agrees(make(shape, linear=linear, method=method, dtype=dtype), dtype, shape)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("linear", [True, False], ids=["linear", "residual"])
+@pytest.mark.parametrize("method", ["euler", "midpoint"])
+@pytest.mark.parametrize("variant", variants())
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradients_of_the_steps_equal_the_references(shape, variant, method, linear, dtype):
+    arguments = make(shape, linear=linear, method=method, steps="per sample", dtype=dtype)
+    with use_variant(variant):
+        assert_agrees(arguments, dtype, shape, wanted=("step_size",))
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["fixed steps", "learned steps"])
 @pytest.mark.parametrize("memory", ["store", "recompute"])
 @pytest.mark.parametrize("output", ["all", "last"])
 @pytest.mark.parametrize("method", ["euler", "midpoint"])
 @pytest.mark.parametrize("variant", variants())
 @pytest.mark.parametrize("T", [1, 2, 3, 4, 15, 16, 17, 50])
-def test_every_way_to_hold_memory(T, variant, method, output, memory):
+def test_every_way_to_hold_memory(T, variant, method, output, memory, learned):
     """Lengths around squares and around the stride of midpoint: segments end early, or just so."""
     shape = (T, 15, 18, 2)
-    arguments = make(shape, method=method, output=output, memory=memory, dtype=torch.float32)
+    options = {"method": method, "output": output, "memory": memory}
+    arguments = make(shape, steps="per step", dtype=torch.float32, **options)
     with use_variant(variant):
-        assert_agrees(arguments, torch.float32, shape)
+        assert_agrees(arguments, torch.float32, shape, wanted=ALL if learned else NAMES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -70,26 +84,41 @@ def test_every_way_to_hold_memory(T, variant, method, output, memory):
 @pytest.mark.parametrize("steps", ["scalar", "per step", "per sample"])
 def test_every_kind_of_step(steps, method, dtype):
     shape = (15, 15, 18, 2)  # T = B: a transposed table would not be noticed by its shape
-    assert_agrees(make(shape, steps=steps, method=method, dtype=dtype), dtype, shape)
+    assert_agrees(make(shape, steps=steps, method=method, dtype=dtype), dtype, shape, wanted=ALL)
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint"])
+def test_steps_of_no_length_have_a_gradient_too(method):
+    """A step of zero moves nothing, but a longer one would: no slope is found by a quotient."""
+    shape = (15, 15, 18, 2)
+    arguments = make(shape, steps="per sample", method=method)
+    arguments.step_size[::2] = 0
+    assert_agrees(arguments, torch.float64, shape, wanted=ALL)
+    assert run(arguments, "native", wanted=ALL)["step_size"][::2].all()
+
+
+WANTED = [("w",), ("input",), ("h0",), ("a", "b"), ("u",), ("h0", "w"), ("step_size",)]
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("wanted", [("w",), ("input",), ("h0",), ("a", "b"), ("u",), ("h0", "w")])
+@pytest.mark.parametrize("wanted", WANTED, ids=", ".join)
 def test_only_the_gradients_asked_for(wanted, bias):
     wanted = tuple(name for name in wanted if bias or name != "b")
     shape = (10, 15, 18, 12)
-    assert_agrees(make(shape, bias=bias), torch.float64, shape, wanted=wanted)
+    arguments = make(shape, bias=bias, steps="per sample")
+    assert_agrees(arguments, torch.float64, shape, wanted=wanted)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_share_the_rows_and_repeat_bit_for_bit(threads):
     shape = (60, 70, 64, 1)
-    arguments = make(shape, dtype=torch.float32)
+    arguments = make(shape, steps="scalar", dtype=torch.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         assert_agrees(arguments, torch.float32, shape)
-        first, again = (run(arguments.to(torch.float32), "native") for _ in range(2))
+        single = arguments.to(torch.float32)
+        first, again = (run(single, "native", wanted=ALL) for _ in range(2))
     finally:
         torch.set_num_threads(before)
     for name, value in first.items():
@@ -172,6 +201,24 @@ def raw(**changes):
     return torch.ops.lipschitz_rnn.scan(*arguments.values(), *settings.values())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_steps_in_float32_beside_half_precision(dtype):
+    arguments = make((15, 9, 18, 2), steps="per sample").to(dtype)
+    arguments = replace(arguments, step_size=arguments.step_size.float())
+    expected, got = (run(arguments, name, wanted=ALL) for name in ("reference", "native"))
+    assert got["step_size"].dtype == torch.float32
+    assert_matches("step_size", got["step_size"], expected["step_size"], steps=15)
+
+
+def test_tanhs_kept_past_the_public_op_do_not_spoil_the_gradient_of_the_steps():
+    step = torch.full((3,), 0.1, requires_grad=True)
+    gradients = []
+    for keep_tanhs in (True, False):
+        states, _, _ = raw(step_sizes=step, keep_tanhs=keep_tanhs)
+        gradients += torch.autograd.grad(states.sum(), step)
+    assert torch.equal(*gradients)
+
+
 WRONG = [
     {"h0": torch.zeros(3, 4)},
     {"h0": torch.zeros(2, 4, dtype=torch.float64)},
@@ -206,11 +253,6 @@ def test_refusals_name_their_reasons():
     for message, options in cases.items():
         with pytest.raises(ValueError, match=message):
             lipschitz_scan(*arguments.tensors.values(), step_size=0.1, backend="native", **options)
-    step = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(ValueError, match="step_size needs a gradient"):
-        lipschitz_scan(*arguments.tensors.values(), step_size=step, backend="native")
-    choice = explain_backend(*arguments.tensors.values(), step_size=step)
-    assert choice.name == "reference"
 
 
 def test_without_a_library_the_reference_runs_and_says_why(monkeypatch):

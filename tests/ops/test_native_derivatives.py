@@ -42,6 +42,34 @@ def test_first_derivatives_against_differences(method, linear, output, memory):
     assert gradcheck(function, leaves(linear=linear), atol=1e-7, fast_mode=True)
 
 
+def learned(method, steps, backend="native", **options):
+    """A function of the step sizes too, which come first."""
+
+    def function(step_size, *tensors):
+        return lipschitz_scan(
+            *tensors, step_size=step_size, method=method, backend=backend, **options
+        )
+
+    step_size = make(SMALL, steps=steps).step_size.clone().requires_grad_()
+    return function, (step_size, *leaves())
+
+
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+@pytest.mark.parametrize("output", ["all", "last"])
+@pytest.mark.parametrize("steps", ["scalar", "per step", "per sample"])
+@pytest.mark.parametrize("method", METHODS)
+def test_derivatives_by_the_steps_against_differences(method, steps, output, memory):
+    function, inputs = learned(method, steps, output=output, memory=memory)
+    assert gradcheck(function, inputs, atol=1e-7, fast_mode=True)
+
+
+@pytest.mark.parametrize("steps", ["scalar", "per sample"])
+@pytest.mark.parametrize("method", METHODS)
+def test_second_derivatives_by_the_steps(method, steps):
+    function, inputs = learned(method, steps, "auto")
+    assert gradgradcheck(function, inputs, fast_mode=True)
+
+
 @pytest.mark.parametrize("output", ["all", "last"])
 @pytest.mark.parametrize("method", METHODS)
 def test_second_derivatives_leave_the_kernel(method, output):
@@ -138,13 +166,19 @@ def test_opcheck(linear, stride, keep_tanhs):
     keep_tanhs = keep_tanhs and stride == 1
     arguments = (*tensors.values(), None, 0.1, 0, stride, keep_tanhs)
     torch.library.opcheck(torch.ops.lipschitz_rnn.scan.default, arguments)
+    steps = make(SMALL, steps="per sample").step_size.requires_grad_()
+    arguments = (*tensors.values(), steps, 0.0, 0, stride, keep_tanhs)
+    torch.library.opcheck(torch.ops.lipschitz_rnn.scan.default, arguments)
 
 
-def test_opcheck_of_the_backward():
+@pytest.mark.parametrize("steps", [None, "per step", "per sample"])
+def test_opcheck_of_the_backward(steps):
     tensors = [x.detach() for x in leaves()]
-    states, last, tanhs = torch.ops.lipschitz_rnn.scan(*tensors, None, 0.1, 0, 1, True)
+    table = make(SMALL, steps=steps).step_size if steps else None
+    states, last, tanhs = torch.ops.lipschitz_rnn.scan(*tensors, table, 0.1, 0, 1, True)
     grads = torch.randn_like(states), torch.randn_like(last)
-    arguments = (*grads, *tensors, None, states, tanhs, 0.1, 0, 1, [True, False] * 3)
+    wanted = [*[True, False] * 3, steps is not None]
+    arguments = (*grads, *tensors, table, states, tanhs, 0.1, 0, 1, wanted)
     torch.library.opcheck(
         torch.ops.lipschitz_rnn.scan_backward.default,
         arguments,
@@ -157,15 +191,16 @@ def test_opcheck_of_the_backward():
 @pytest.mark.parametrize("output", ["all", "last"])
 def test_compiles_without_a_graph_break_with_the_kernel_inside(output, backend, dynamic):
     torch._dynamo.reset()
-    inputs = leaves((6, 3, 5, 2))
+    inputs = [torch.tensor(0.1, dtype=torch.float64, requires_grad=True), *leaves((6, 3, 5, 2))]
     graphs = []
 
     def spy(module, examples):
         graphs.append(module.code)  # now: the graph is emptied once it is compiled
         return torch._dynamo.lookup_backend(backend)(module, examples)
 
-    def loss(*tensors):
-        return scan("euler", "auto", output=output)(*tensors).square().sum()
+    def loss(step_size, *tensors):
+        states = lipschitz_scan(*tensors, step_size=step_size, output=output)
+        return states.square().sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend=spy, dynamic=dynamic)
     got = torch.autograd.grad(compiled(*inputs), inputs)

@@ -21,6 +21,7 @@ import json, sys
 import torch
 from lipschitz_rnn.ops import lipschitz_scan
 T, B, N, P, options, train = json.loads(sys.argv[1])
+step_size = torch.tensor(0.03, requires_grad=options.pop("learned_step", False))
 torch.set_num_threads(2)
 
 def pages(key):
@@ -36,7 +37,7 @@ def run(T):
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts from here
     before = pages("VmRSS")
-    out = lipschitz_scan(input, *tensors, step_size=0.03, backend="native", **options)
+    out = lipschitz_scan(input, *tensors, step_size=step_size, backend="native", **options)
     if train:
         (out if out.dim() == 2 else out[-1]).sum().backward()
     return pages("VmHWM") - before
@@ -70,6 +71,13 @@ def test_training_holds_little_more_than_twice_the_states(method, output):
     # With all states as the output, torch makes their gradient besides: also an output's size.
     outputs = 2 * unit if output == "all" else 0
     assert peak(T, B, N, 1, method=method, output=output) <= 2.2 * unit + outputs + OVERHEAD
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint"])
+def test_learned_steps_hold_a_sixteenth_of_the_states_for_the_last_one(method):
+    T, B, N = 1600, 128, 128
+    used = peak(T, B, N, 1, method=method, output="last", learned_step=True)
+    assert used <= 1.2 * T * B * N * 4 / 16 + OVERHEAD
 
 
 def test_inference_of_the_last_state_does_not_grow_with_length():

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from lipschitz_rnn._base.checks import require_choice
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 AUTO = -1
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _PREFIX = "" if sys.platform == "win32" else "lib"
@@ -35,7 +35,10 @@ class ScanStruct(ctypes.Structure):
         ("stride", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("states", "tanhs", "last")),
         *((name, ctypes.c_void_p) for name in ("grad_states", "grad_last")),
-        *((f"grad_{name}", ctypes.c_void_p) for name in ("input", "h0", "a", "w", "u", "b")),
+        *(
+            (f"grad_{name}", ctypes.c_void_p)
+            for name in ("input", "h0", "a", "w", "u", "b", "step")
+        ),
         ("workspace", ctypes.c_void_p),
         ("workspace_bytes", ctypes.c_int64),
     ]

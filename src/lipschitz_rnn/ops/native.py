@@ -14,9 +14,10 @@ from lipschitz_rnn.ops.nonlinearity import NONLINEARITIES
 from lipschitz_rnn.ops.tableau import EULER
 from lipschitz_rnn.ops.transforms import is_transformed
 
-# Midpoint keeps every so manieth state, and computes what lies between once more: keeping all that
-# its backward pass reads would take three arrays the size of the output.
-_MIDPOINT_STRIDE = 16
+# Midpoint, and Euler with learned steps, keep every so manieth state, and compute what lies between
+# once more: keeping all that their backward pass reads would take two or three arrays the size of
+# the output.
+_RECOMPUTED_STRIDE = 16
 
 
 class NativeBackend:
@@ -30,7 +31,6 @@ class NativeBackend:
         if isinstance(library.library, Missing):
             return (library.library.reason,)
         supported = ", ".join(tableau.name for tableau in METHODS)
-        step = call.step_size
         refusals = (
             (
                 call.input.device.type != "cpu",
@@ -50,10 +50,6 @@ class NativeBackend:
             ),
             (call.substeps != 1, f"substeps is {call.substeps}; supported: 1"),
             (call.u_gate is not None, "the unit is gated"),
-            (
-                isinstance(step, Tensor) and step.requires_grad,
-                "step_size needs a gradient; supported: fixed step sizes",
-            ),
             (is_transformed(), "a functorch transform or forward-mode differentiation is active"),
             (not call.h0.numel() or not call.input.shape[0], "there is nothing to compute"),
         )
@@ -91,14 +87,17 @@ def _what_to_keep(call: ScanCall) -> tuple[int, bool]:
     """The stride of the states to keep, and whether to keep the tanhs of every step."""
     steps = call.input.shape[0]
     tensors = (call.input, call.h0, call.a, call.w, call.u, call.b)
-    trains = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+    learns = torch.is_grad_enabled() and not torch.compiler.is_exporting()
     # an exported program is for inference; who trains it all the same has states computed once more
-    trains = trains and not torch.compiler.is_exporting()
+    learns_steps = learns and isinstance(call.step_size, Tensor) and call.step_size.requires_grad
+    trains = learns_steps or (learns and any(x is not None and x.requires_grad for x in tensors))
     stored = trains and call.memory == "store"
+    # the gradient of the steps is taken of slopes, which are computed once more, tanhs and all
+    tanhs = stored and call.tableau == EULER and not learns_steps
     if call.output == "all":
-        return 1, stored and call.tableau == EULER
+        return 1, tanhs
     if not trains:
         return steps + 1, False
     if not stored:
         return max(1, math.isqrt(steps)), False
-    return (1, True) if call.tableau == EULER else (min(_MIDPOINT_STRIDE, steps), False)
+    return (1, True) if tanhs else (min(_RECOMPUTED_STRIDE, steps), False)

@@ -84,7 +84,7 @@ def scan_backward(
     stride: int,
     wanted: list[bool],
 ) -> list[Tensor]:
-    """Gradients of input, h0, a, w, u and b; an empty tensor where not wanted."""
+    """Gradients of input, h0, a, w, u, b and step_sizes; an empty tensor where not wanted."""
     arguments = {"input": input, "h0": h0, "a": a, "w": w, "u": u, "b": b}
     tensors = arguments | {
         "step_sizes": step_sizes,
@@ -99,14 +99,19 @@ def scan_backward(
     )
     if tanhs.numel():
         require_shape("lipschitz_rnn::scan_backward", "tanhs", tanhs, kept["tanhs"], "(T, B, H)")
-    struct.states, struct.tanhs = pointer(states), pointer(tanhs)
+    # slopes are computed once more, for the gradient of the steps, and tanhs with them
+    struct.states, struct.tanhs = pointer(states), None if wanted[-1] else pointer(tanhs)
     gradients = []
-    for (name, tensor), want in zip(arguments.items(), wanted, strict=True):
+    for (name, tensor), want in zip(arguments.items(), wanted[:-1], strict=True):
         shape = tensor.shape if want and tensor is not None else (0,)
         gradients.append(buffers.take(shape, h0.dtype))
         setattr(struct, f"grad_{name}", pointer(gradients[-1]))
+    # a sample's share each, whether or not all samples took the same step
+    shares = buffers.take(input.shape[:2] if wanted[-1] else (0,), h0.dtype)
+    struct.grad_step = pointer(shares)
     run("backward", h0.dtype, struct)
-    return gradients
+    shared = step_sizes is not None and step_sizes.dim() == 1 and wanted[-1]
+    return [*gradients, shares.sum(1) if shared else shares]
 
 
 @scan_backward.register_fake
@@ -129,7 +134,7 @@ def _(
 ) -> list[Tensor]:
     return [
         h0.new_empty(tensor.shape if want and tensor is not None else (0,))
-        for tensor, want in zip((input, h0, a, w, u, b), wanted, strict=True)
+        for tensor, want in zip((input, h0, a, w, u, b, step_sizes), wanted, strict=True)
     ]
 
 
@@ -145,11 +150,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, grad_states: Tensor | None, grad_last: Tensor | None, _: Any) -> Any:
     *tensors, states, tanhs = ctx.saved_tensors
-    wanted = [bool(need) for need in ctx.needs_input_grad[:6]]
+    wanted = [bool(need) for need in ctx.needs_input_grad[:7]]
     grad_states = grad_states if ctx.settings[2] == 1 else None
-    nothing = (None,) * 5
+    nothing = (None,) * 4
     if grad_states is None and grad_last is None:
-        return (*(None,) * 6, *nothing)
+        return (*(None,) * 7, *nothing)
     if torch.is_grad_enabled():
         return (
             *_reference_gradient(ctx.settings, tensors, wanted, grad_states, grad_last),
@@ -187,7 +192,7 @@ def _reference_gradient(
     assert states is not None  # the call keeps all
     pairs = [(states, grad_states), (last, grad_last)]
     outputs, grads = zip(*((y, g) for y, g in pairs if g is not None), strict=True)
-    inputs = [x for x, want in zip(arguments, wanted, strict=True) if want]
+    inputs = [x for x, want in zip(tensors, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(outputs, inputs, grads, create_graph=True))  # type: ignore[arg-type]
     return [next(found) if want else None for want in wanted]
 
