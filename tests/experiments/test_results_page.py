@@ -8,6 +8,7 @@ from lipschitz_rnn.cli.render_marks import makers_of
 from lipschitz_rnn.experiments.figures.save import digest_of
 from lipschitz_rnn.experiments.page import fill_page
 from lipschitz_rnn.experiments.results import agrees, gather
+from lipschitz_rnn.experiments.runs import load_trained
 from lipschitz_rnn.experiments.tables import load_table, table_names
 
 ROOT = Path(__file__).parents[2]
@@ -39,3 +40,10 @@ def test_what_is_not_as_in_print_says_why(name):
     for result in gather(table, ROOT / "results"):
         if agrees(table, result) is False:
             assert result.row.remark, result.row.name
+
+
+def test_a_learned_step_size_falls_as_its_note_says():
+    run = load_trained(ROOT / "results/smnist/recipe-cycle20-learned-seed1", "last")
+    before, after = run.config.model.step_size, run.model.rnn.step_size_l0.item()
+    assert any("less than a fifth" in note for note in load_table("recipe-smnist").notes)
+    assert after < before / 5
