@@ -99,7 +99,7 @@ bool sizes_make_sense(const lipschitz_scan_call *c) {
   if (!c || c->steps < 1 || c->batch < 1 || c->hidden < 1 || c->features < 0) return false;
   if (c->method != LIPSCHITZ_SCAN_EULER && c->method != LIPSCHITZ_SCAN_MIDPOINT) return false;
   if (c->threads < 1 || c->stride < 1 || c->reserved) return false;
-  // Products of three sizes are taken in 64 bits, times at most 32 bytes and a margin.
+  // Products of three sizes are taken in 64 bits, times at most 48 bytes and a margin.
   const double widest = (double)c->hidden + (double)c->features + 64.0;
   const double most = (double)c->steps + widest + 256.0;
   return ((double)c->batch + 16.0) * widest * most < 1e16 && widest * widest < 1e14;

@@ -89,8 +89,8 @@ typedef struct lipschitz_scan_call {
   void *grad_w;     /* (N, N) */
   void *grad_u;     /* (N, P) */
   void *grad_b;     /* (N) */
-  void *grad_step;  /* (T, B): of every sample's own e_t; wants tanhs to be NULL, since the slopes
-                       are computed once more */
+  void *grad_step;  /* (T, B): of every sample's own e_t, to be summed over samples that share it;
+                       wants tanhs to be NULL, since the slopes are computed once more */
 
   /* Scratch memory, aligned to 64 bytes, of at least the size the functions below ask for. */
   void *workspace;

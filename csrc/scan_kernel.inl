@@ -845,8 +845,8 @@ struct Backward {
     }
   }
 
-  // de += share * <adjoint, slope>: the whole of the last stage, half of the one before, whose result
-  // was taken half a step away.
+  // de += <adjoint, slope>: all of it for the last stage, half for the one before, whose result was taken
+  // half a step away. Lanes beyond the state are left out: an input that is not finite makes them NaN.
   void step_gradient(int stage, const Tile &tile, int64_t t, int64_t segment_slot) {
     const bool last = stage + 1 == s.stages;
     const Blocks<T> &source = last ? m.adjoint : m.middle_adjoint, &slopes = m.slopes[stage];
@@ -855,8 +855,8 @@ struct Backward {
     for (int i = 0; i < tile.rows; ++i) {
       Vec<T> products = {};
       for (int64_t j = 0; j < s.hidden_blocks; ++j)
-        products += load<T>(adjoint + j * source.stride(tile) + i * L) *
-                    load<T>(slope + j * slopes.stride(tile) + i * L);
+        products += load_row<T>(adjoint + j * source.stride(tile) + i * L, s.hidden - j * L) *
+                    load_row<T>(slope + j * slopes.stride(tile) + i * L, s.hidden - j * L);
       T sum = T(0);
       for (int lane = 0; lane < L; ++lane) sum += products[lane];
       target[i] = last ? sum : target[i] + sum / 2;

@@ -47,3 +47,6 @@ def test_a_learned_step_size_falls_as_its_note_says():
     before, after = run.config.model.step_size, run.model.rnn.step_size_l0.item()
     assert any("less than a fifth" in note for note in load_table("recipe-smnist").notes)
     assert after < before / 5
+    table = load_table("recipe-smnist")
+    known = {one.row.name: one.values(table, "last") for one in gather(table, ROOT / "results")}
+    assert max(known["recipe-cycle20-learned"]) < min(known["recipe-cycle20-clip"])

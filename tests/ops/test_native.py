@@ -71,7 +71,7 @@ def test_gradients_of_the_steps_equal_the_references(shape, variant, method, lin
 @pytest.mark.parametrize("variant", variants())
 @pytest.mark.parametrize("T", [1, 2, 3, 4, 15, 16, 17, 50])
 def test_every_way_to_hold_memory(T, variant, method, output, memory, learned):
-    """Lengths around squares and around the stride of midpoint: segments end early, or just so."""
+    """Lengths around squares and the stride of states kept: segments end early, or just so."""
     shape = (T, 15, 18, 2)
     options = {"method": method, "output": output, "memory": memory}
     arguments = make(shape, steps="per step", dtype=torch.float32, **options)
@@ -97,6 +97,19 @@ def test_steps_of_no_length_have_a_gradient_too(method):
     assert run(arguments, "native", wanted=ALL)["step_size"][::2].all()
 
 
+@pytest.mark.parametrize("variant", variants())
+def test_an_infinite_input_leaves_the_gradient_of_the_steps_finite(variant):
+    """Where tanh is saturated the states are finite; what pads the last vector is not."""
+    arguments = make((4, 3, 5, 2), steps="per sample")
+    arguments.tensors["input"][..., 0] = float("inf")
+    with use_variant(variant):
+        expected, got = (
+            run(arguments, name, wanted=("step_size",)) for name in ("reference", "native")
+        )
+    assert expected["step_size"].isfinite().all()
+    assert_matches("step_size", got["step_size"], expected["step_size"], steps=4)
+
+
 WANTED = [("w",), ("input",), ("h0",), ("a", "b"), ("u",), ("h0", "w"), ("step_size",)]
 
 
@@ -112,11 +125,11 @@ def test_only_the_gradients_asked_for(wanted, bias):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_share_the_rows_and_repeat_bit_for_bit(threads):
     shape = (60, 70, 64, 1)
-    arguments = make(shape, steps="scalar", dtype=torch.float32)
+    arguments = make(shape, steps="per sample", dtype=torch.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        assert_agrees(arguments, torch.float32, shape)
+        assert_agrees(arguments, torch.float32, shape, wanted=ALL)
         single = arguments.to(torch.float32)
         first, again = (run(single, "native", wanted=ALL) for _ in range(2))
     finally:

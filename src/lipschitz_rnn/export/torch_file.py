@@ -129,10 +129,8 @@ def _without_schemes(model: nn.Module) -> nn.Module:
             _settle(module)
         for name in list(getattr(module, "parametrizations", ())):
             parametrize.remove_parametrizations(module, name)
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()  # as files hold them
-        if "step_size" in name:  # the kernel runs steps that need no gradient
-            parameter.requires_grad_(False)
     return model
 
 

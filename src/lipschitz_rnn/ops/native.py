@@ -14,9 +14,9 @@ from lipschitz_rnn.ops.nonlinearity import NONLINEARITIES
 from lipschitz_rnn.ops.tableau import EULER
 from lipschitz_rnn.ops.transforms import is_transformed
 
-# Midpoint, and Euler with learned steps, keep every so manieth state, and compute what lies between
-# once more: keeping all that their backward pass reads would take two or three arrays the size of
-# the output.
+# For the last state alone, midpoint, and Euler with learned steps, keep every so manieth state, and
+# compute what lies between once more: keeping all that their backward pass reads would take two or
+# three arrays the size of all states.
 _RECOMPUTED_STRIDE = 16
 
 

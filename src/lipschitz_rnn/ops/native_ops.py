@@ -99,19 +99,20 @@ def scan_backward(
     )
     if tanhs.numel():
         require_shape("lipschitz_rnn::scan_backward", "tanhs", tanhs, kept["tanhs"], "(T, B, H)")
+    by_steps = wanted[-1] and step_sizes is not None
     # slopes are computed once more, for the gradient of the steps, and tanhs with them
-    struct.states, struct.tanhs = pointer(states), None if wanted[-1] else pointer(tanhs)
+    struct.states, struct.tanhs = pointer(states), None if by_steps else pointer(tanhs)
     gradients = []
     for (name, tensor), want in zip(arguments.items(), wanted[:-1], strict=True):
         shape = tensor.shape if want and tensor is not None else (0,)
         gradients.append(buffers.take(shape, h0.dtype))
         setattr(struct, f"grad_{name}", pointer(gradients[-1]))
-    # a sample's share each, whether or not all samples took the same step
-    shares = buffers.take(input.shape[:2] if wanted[-1] else (0,), h0.dtype)
-    struct.grad_step = pointer(shares)
+    # of every sample's own step, whether or not all took the same one
+    of_samples = buffers.take(input.shape[:2] if by_steps else (0,), h0.dtype)
+    struct.grad_step = pointer(of_samples)
     run("backward", h0.dtype, struct)
-    shared = step_sizes is not None and step_sizes.dim() == 1 and wanted[-1]
-    return [*gradients, shares.sum(1) if shared else shares]
+    one_for_all = by_steps and step_sizes is not None and step_sizes.dim() == 1
+    return [*gradients, of_samples.sum(1) if one_for_all else of_samples]
 
 
 @scan_backward.register_fake
