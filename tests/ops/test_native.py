@@ -47,21 +47,16 @@ def assert_agrees(arguments, dtype, shape, *, weights="states", wanted=NAMES):
 @pytest.mark.parametrize("linear", [True, False], ids=["linear", "residual"])
 @pytest.mark.parametrize("method", ["euler", "midpoint"])
 @pytest.mark.parametrize("variant", variants())
+@pytest.mark.parametrize(
+    ("steps", "wanted"),
+    [("number", NAMES), ("per sample", ("step_size",))],
+    ids=["fixed steps", "learned steps"],
+)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_equals_the_reference(shape, variant, method, linear, dtype):
+def test_equals_the_reference(shape, steps, wanted, variant, method, linear, dtype):
+    arguments = make(shape, linear=linear, method=method, steps=steps, dtype=dtype)
     with use_variant(variant):
-        assert_agrees(make(shape, linear=linear, method=method, dtype=dtype), dtype, shape)
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("linear", [True, False], ids=["linear", "residual"])
-@pytest.mark.parametrize("method", ["euler", "midpoint"])
-@pytest.mark.parametrize("variant", variants())
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_gradients_of_the_steps_equal_the_references(shape, variant, method, linear, dtype):
-    arguments = make(shape, linear=linear, method=method, steps="per sample", dtype=dtype)
-    with use_variant(variant):
-        assert_agrees(arguments, dtype, shape, wanted=("step_size",))
+        assert_agrees(arguments, dtype, shape, wanted=wanted)
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["fixed steps", "learned steps"])

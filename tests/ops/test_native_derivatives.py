@@ -80,6 +80,21 @@ def test_second_derivatives_leave_the_kernel(method, output):
         assert gradgradcheck(function, leaves(), fast_mode=True)
 
 
+def test_many_gradients_at_once_are_for_the_reference():
+    """As `torch.autograd.functional.jacobian(vectorize=True)` asks for them."""
+    function, inputs = learned("euler", "per step", "reference", output="last")
+    last = function(*inputs)
+    directions = torch.eye(last.numel(), dtype=last.dtype).view(-1, *last.shape)
+    many = {"is_grads_batched": True, "retain_graph": True}
+    got = torch.autograd.grad(last, inputs, directions, **many)
+    each = [torch.autograd.grad(last, inputs, one, retain_graph=True) for one in directions]
+    for x, y in zip(got, zip(*each, strict=True), strict=True):
+        assert_matches("gradients", x, torch.stack(y), steps=SMALL[0])
+    native, _ = learned("euler", "per step", output="last")
+    with pytest.raises(RuntimeError, match="Batching rule"):
+        torch.autograd.grad(native(*inputs), inputs, directions, **many)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_hessian_vector_product_equals_the_references(method):
     inputs = leaves((8, 3, 5, 2))

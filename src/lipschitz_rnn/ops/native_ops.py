@@ -99,19 +99,19 @@ def scan_backward(
     )
     if tanhs.numel():
         require_shape("lipschitz_rnn::scan_backward", "tanhs", tanhs, kept["tanhs"], "(T, B, H)")
-    by_steps = wanted[-1] and step_sizes is not None
+    learned = step_sizes if wanted[-1] else None
     # slopes are computed once more, for the gradient of the steps, and tanhs with them
-    struct.states, struct.tanhs = pointer(states), None if by_steps else pointer(tanhs)
+    struct.states, struct.tanhs = pointer(states), pointer(tanhs) if learned is None else None
     gradients = []
     for (name, tensor), want in zip(arguments.items(), wanted[:-1], strict=True):
         shape = tensor.shape if want and tensor is not None else (0,)
         gradients.append(buffers.take(shape, h0.dtype))
         setattr(struct, f"grad_{name}", pointer(gradients[-1]))
     # of every sample's own step, whether or not all took the same one
-    of_samples = buffers.take(input.shape[:2] if by_steps else (0,), h0.dtype)
+    of_samples = buffers.take((0,) if learned is None else input.shape[:2], h0.dtype)
     struct.grad_step = pointer(of_samples)
     run("backward", h0.dtype, struct)
-    one_for_all = by_steps and step_sizes is not None and step_sizes.dim() == 1
+    one_for_all = learned is not None and learned.dim() == 1
     return [*gradients, of_samples.sum(1) if one_for_all else of_samples]
 
 
