@@ -47,6 +47,25 @@ def test_verify_says_what_it_found(swept, capsys):
     assert "but 1 differ" in captured.err
 
 
+@pytest.mark.parametrize("folder", ["digits", "digits/beta-1-*-seed2"])
+def test_verify_takes_a_preset_and_a_run_too(swept, capsys, folder):
+    (folder,) = swept.glob(folder)
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 0
+    found = capsys.readouterr().out.splitlines()
+    cards = list(folder.rglob("card.json"))
+    assert [line.partition(",")[0] for line in found] == [
+        f"same: {card.parent}" for card in sorted(cards) for _ in ("last", "best")
+    ]
+
+
+def test_verify_refuses_a_folder_without_runs(tmp_path, capsys):
+    assert main(["verify", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert f"{tmp_path}: expected finished runs with their card.json" in captured.err
+    assert not captured.out
+
+
 def test_reproduce_shows_what_is_not_run(tmp_path, capsys):
     assert main(["reproduce", "pixel-mnist", "--show", "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out

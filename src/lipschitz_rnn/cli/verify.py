@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     short_help="Evaluate committed models, or prove, again.",
     epilog=epilog(
         "verify results",
+        "verify results/smnist",
         "verify runs/a/certificate.json --model runs/a",
         note="Of a file CERT the proof is done again, without the search; with --model it must be "
         "of those weights. Exit code 0 if it holds, 1 if not, and 2 if it is no certificate. Of a "
-        "folder: 0 if every model is as its card says, else 2.",
+        "folder: 0 if every model is as its card says, else 2, as where it holds no card.",
     ),
 )
 def verify(
     target: Annotated[
-        Path, typer.Argument(help="Folder of results, or a certificate.", metavar="RESULTS|CERT")
+        Path,
+        typer.Argument(
+            help="Folder of results, of a preset or of a run, or a certificate.",
+            metavar="RESULTS|CERT",
+        ),
     ] = Path("results"),
     model: Annotated[
         Path | None,

@@ -147,12 +147,21 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def find_cards(results: Path) -> list[Path]:
-    """All cards under a results folder, ``<preset>/<run>/card.json``.
+    """All cards in a folder and those below it: of all results, of a preset, or of one run.
 
     Args:
         results: The folder.
 
     Returns:
         Their paths, sorted.
+
+    Raises:
+        InputError: If there is none.
     """
-    return sorted(results.glob(f"*/*/{CARD}"))
+    found = sorted(results.rglob(CARD))
+    if not found:
+        raise InputError(
+            f"{results}: expected finished runs with their {CARD} in it or below, got none; "
+            f"`lipschitz-rnn reproduce` makes them."
+        )
+    return found

@@ -50,13 +50,16 @@ def verify_cards(
     otherwise; other figures to 1e-5 relative.
 
     Args:
-        results: The results folder.
+        results: The results folder, or one of a preset or a run in it.
         data_dir: A data folder to ask first.
         report: Takes a line for every data source that failed.
 
     Yields:
         Two entries a card, as they are found; a model that is not there, or whose data are not, is
         skipped with its reason.
+
+    Raises:
+        InputError: If there is no card in the folder or below.
     """
     for path in find_cards(results):
         card = read_card(path)
