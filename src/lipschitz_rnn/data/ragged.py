@@ -64,6 +64,11 @@ class FrameDataset:
         """Numbers per frame, P."""
         return self.frames.shape[1]
 
+    @property
+    def lengths(self) -> Tensor:
+        """Frames of each sequence that the model reads, shape ``(n,)``: all but the last."""
+        return self.counts - 1
+
     def plan(self, batch_size: int, order: Tensor | None = None) -> Sequence[Tensor]:
         """Indices of each batch; see :class:`lipschitz_rnn.data.Dataset`.
 
@@ -86,7 +91,7 @@ class FrameDataset:
         whole = [self.frames[a : a + n] for a, n in zip(starts, counts, strict=True)]
         padded = pad_sequence(whole, batch_first=True)
         input = pad_sequence([frames[:-1] for frames in whole], batch_first=True)
-        return Batch(input, padded[:, 1:], lengths=self.counts[index] - 1)
+        return Batch(input, padded[:, 1:], lengths=self.lengths[index])
 
     def subset(self, index: Tensor) -> "FrameDataset":
         """A data set of the sequences at ``index``, shape ``(m,)``; the frames are shared."""

@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lipschitz_rnn.data import group_by_length
+
 LONGEST = 8.0
 """For how many usual steps an input is held at most, however long the gap after it is."""
-
-_POOL = 16
-"""Batches that are sorted by length together: enough to save padding, few enough to stay random."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +69,7 @@ class Samples:
             Indices of each batch.
         """
         order = index[torch.randperm(len(index), generator=generator)]
-        batches: list[Tensor] = []
-        for pool in torch.split(order, _POOL * batch_size):
-            by_length = pool[self.counts[pool].argsort(stable=True)]
-            batches.extend(by_length.tensor_split(-(-len(pool) // batch_size)))
-        return [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
+        return group_by_length(self.counts, order, batch_size, generator)
 
     def pieces(self, index: Tensor, steps: int) -> list[Tensor]:
         """The samples at ``index``, the short ones first, at most ``steps`` with padding at a time.

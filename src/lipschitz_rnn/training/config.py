@@ -35,6 +35,8 @@ class TrainingConfig:
     Attributes:
         epochs: Passes over the training samples.
         batch_size: Sequences an update; of a text, rows read side by side.
+        group_by_length: Whether sequences of like length share a batch, which saves padding: see
+            :func:`lipschitz_rnn.data.group_by_length`. For samples with lengths.
         eval_batch_size: Sequences at a time in evaluation; of a text, rows read side by side.
         optimizer: A key of ``OPTIMIZERS``.
         lr: Learning rate.
@@ -71,6 +73,7 @@ class TrainingConfig:
     epochs: int = number(low=1, high=10**9)
     lr: float = number(low=0, high=1e30, open_low=True)
     batch_size: int = number(128, low=1, high=10**9)
+    group_by_length: bool = False
     eval_batch_size: int = number(1000, low=1, high=10**9)
     optimizer: str = choice("adam", tuple(OPTIMIZERS))
     weight_decay: float = number(0.0, low=0, high=1e6)

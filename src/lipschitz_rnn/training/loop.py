@@ -9,8 +9,8 @@ from lipschitz_rnn.training.epoch_end import Watch, finish_epoch
 from lipschitz_rnn.training.evaluate import judge
 from lipschitz_rnn.training.events import Hook, StopTraining, UpdateDone
 from lipschitz_rnn.training.folder import RunFolder
+from lipschitz_rnn.training.plan import plan_epoch
 from lipschitz_rnn.training.record import RecordFile
-from lipschitz_rnn.training.seeds import epoch_order
 from lipschitz_rnn.training.state import RunState
 from lipschitz_rnn.training.update import update
 
@@ -47,11 +47,7 @@ def train(
 
 def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], emit: Hook) -> None:
     settings, progress = state.config.training, state.progress
-    epoch = progress.epoch + 1
-    order = None
-    if not dataset.carries_state:
-        order = epoch_order(state.config.seed.order, epoch, len(dataset))
-    batches = dataset.plan(settings.batch_size, order)
+    batches = plan_epoch(state.config, dataset, progress.epoch + 1)
     # of the last update: the epoch may have been stopped behind it, and be told of without another
     state.set_learning_rate(max(progress.update - 1, 0), len(batches))
     if not progress.update:

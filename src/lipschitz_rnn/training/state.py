@@ -31,6 +31,7 @@ from lipschitz_rnn.training.optimizer import (
     optimizer_tensors,
     undecayed,
 )
+from lipschitz_rnn.training.plan import require_plan
 from lipschitz_rnn.training.schema import to_table
 from lipschitz_rnn.training.seeds import dropout_seed
 from lipschitz_rnn.training.shares import Scoring, carried_state, carried_tensors
@@ -92,11 +93,13 @@ class RunState:
         split: The samples, of which checkpoints keep digest and sizes.
 
     Raises:
-        InputError: If the device of the configuration is not there, or its loss not for the model.
+        InputError: If the device of the configuration is not there, its loss not for the model, or
+            its batches not for the samples.
     """
 
     def __init__(self, config: RunConfig, model: nn.Module, split: Split) -> None:
         require_objective(config.training, model, split)
+        require_plan(config.training, split)
         self.config = config
         self.data = describe_data(split)
         self.device = require_device(config.training.device)
