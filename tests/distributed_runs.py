@@ -11,6 +11,7 @@ the first by as many or less, into FOLDER/half-NAME-L and FOLDER/NAME-L-then-K. 
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -255,3 +256,6 @@ def main():
 
 if __name__ == "__main__":
     main()
+    # gloo's threads may outlive their process group, and abort an interpreter that is ending
+    sys.stdout.flush()
+    os._exit(0)
