@@ -11,6 +11,7 @@ from lipschitz_rnn._base.checks import require_in_range, require_positive_int
 from lipschitz_rnn.nn.layer import RecurrentLayer
 from lipschitz_rnn.nn.layout import read_input, read_lengths, read_mask
 from lipschitz_rnn.nn.missing import fill_missing
+from lipschitz_rnn.nn.packed import run_packed
 from lipschitz_rnn.nn.state import State
 
 
@@ -127,7 +128,11 @@ class SequenceRegressor(nn.Module):
         options: dict[str, Any] = {} if dt is None else {"dt": dt}
         if not self.every_step and isinstance(self.rnn, RecurrentLayer):
             options["need_output"] = False
-        output, h_n = self.rnn(encoded, hx, **options)
+        plain = isinstance(self.rnn, nn.RNNBase) and not options
+        if plain and isinstance(encoded, PackedSequence):
+            output, h_n = run_packed(self.rnn, encoded, hx)  # type: ignore[arg-type]
+        else:
+            output, h_n = self.rnn(encoded, hx, **options)
         answers: Tensor | PackedSequence
         if not self.every_step:
             answers = self._answer(self._last(h_n))
