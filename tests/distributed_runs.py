@@ -139,6 +139,7 @@ RUNS = {
     "late": (class_split, classifier, {"truncate_steps": 2}),
     "frames": (frame_split, regressor, {"batch_size": 4}),
     "pieces": (frame_split, regressor, {"batch_size": 4, "truncate_steps": 3}),
+    "grouped": (frame_split, regressor, {"batch_size": 4, "group_by_length": True}),
     "text": (text_split, language_model("lipschitz"), {"batch_size": 4}),
     "lstm": (text_split, language_model("lstm"), {"batch_size": 3, "eval_batch_size": 4}),
     "row": (text_split, language_model("gru"), {"batch_size": 1, "eval_batch_size": 1}),

@@ -60,8 +60,8 @@ SNAPSHOT = {
     "lipschitz_rnn.data": """
         ArrayDataset Batch DataStatus DataUnavailableError Dataset FileStatus FrameDataset KINDS
         LabelledImages LongBatch SequenceDataset SeriesStream Split SymbolStream cache_folder
-        encode_samples get load_digits load_mnist load_split manifest_digest named_permutation
-        split_options to_sequences verify
+        encode_samples get group_by_length load_digits load_mnist load_split manifest_digest
+        named_permutation split_options to_sequences verify
     """,
     "lipschitz_rnn.training": """
         DataConfig EpochDone EvaluationResult Event Hook ModelConfig RunConfig RunDone RunFolder

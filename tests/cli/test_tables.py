@@ -59,6 +59,14 @@ def test_verify_takes_a_preset_and_a_run_too(swept, capsys, folder):
     ]
 
 
+def test_verify_follows_links(swept, tmp_path_factory, capsys):
+    capsys.readouterr()
+    linked = tmp_path_factory.mktemp("linked")
+    (linked / "digits").symlink_to(swept / "digits", target_is_directory=True)
+    assert main(["verify", str(linked)]) == 0
+    assert capsys.readouterr().out.count("same: ") == 2 * 4
+
+
 def test_verify_refuses_a_folder_without_runs(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 2
     captured = capsys.readouterr()

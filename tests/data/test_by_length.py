@@ -9,9 +9,8 @@ from lipschitz_rnn.data import (
     FrameDataset,
     SequenceDataset,
     group_by_length,
-    lengths_of,
 )
-from lipschitz_rnn.data.by_length import POOL
+from lipschitz_rnn.data.by_length import POOL, lengths_of
 
 
 def generator(seed=0):
@@ -61,14 +60,44 @@ def test_both_what_is_together_and_the_order_of_batches_are_random():
     assert abs(np.corrcoef(middle, range(len(middle)))[0, 1]) < 4 / np.sqrt(len(middle) - 1)
 
 
+def array_dataset(lengths=None):
+    values = np.zeros((2, 6, 1), np.float32)
+    return ArrayDataset(values, np.zeros(2, np.int64), lengths=lengths)
+
+
+def read_only(lengths):
+    lengths.flags.writeable = False
+    return lengths
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        np.array([6, 2], np.uint8),
+        np.array([2, 6])[::-1],
+        np.array([6, 2], ">i4"),
+        read_only(np.array([6, 2])),
+    ],
+    ids=["bytes", "reversed", "big-endian", "read-only"],
+)
+def test_lengths_of_arrays(lengths):
+    found = lengths_of(array_dataset(lengths))
+    assert found.tolist() == [6, 2]
+    assert found.dtype == torch.int64
+
+
 def test_a_data_set_says_how_long_its_sequences_are():
     frames = FrameDataset(torch.zeros(9, 2), torch.tensor([0, 4]), torch.tensor([4, 5]))
-    arrays = ArrayDataset(
-        np.zeros((2, 6, 1), np.float32), np.zeros(2, np.int64), lengths=np.array([6, 2], np.uint8)
-    )
-    whole = ArrayDataset(np.zeros((2, 6, 1), np.float32), np.zeros(2, np.int64))
     assert lengths_of(frames).tolist() == frames.batch(slice(None)).lengths.tolist() == [3, 4]
-    assert lengths_of(arrays).tolist() == [6, 2]
-    assert lengths_of(arrays).dtype == torch.int64
-    assert lengths_of(whole) is None
+    assert lengths_of(array_dataset()) is None
     assert lengths_of(SequenceDataset(torch.zeros(2, 6, 1), torch.zeros(2).long())) is None
+
+
+def test_nothing_makes_no_batch():
+    assert group_by_length(LENGTHS, torch.tensor([], dtype=torch.int64), 4, generator()) == []
+
+
+@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError)])
+def test_sizes_that_are_none_are_refused(size, error):
+    with pytest.raises(error, match="group_by_length: expected `batch_size`"):
+        grouped(LENGTHS, size)

@@ -76,12 +76,84 @@ def test_outputs_states_and_gradients_are_those_of_torch(name, lengths, with_sta
         assert_matches(f"tensor {k}", one, other)
 
 
-def test_the_graph_is_cut_into_pieces():
-    """What is quadratic in torch is so within a piece: no state is that of more steps."""
-    layer, calls = make("gru"), []
-    layer.register_forward_hook(lambda _m, inputs, _o: calls.append(len(inputs[0].batch_sizes)))
-    run_packed(layer, given([3 * PIECE + 2, 5])[1], None)
-    assert calls == [PIECE, PIECE, PIECE, 2]
+@pytest.fixture
+def count_calls(monkeypatch):
+    """Steps of every call of torch's GRU."""
+    calls, forward = [], nn.GRU.forward
+
+    def spy(self, input, hx=None):
+        calls.append(len(input.batch_sizes))
+        return forward(self, input, hx)
+
+    monkeypatch.setattr(nn.GRU, "forward", spy)
+    return calls
+
+
+LONG = [3 * PIECE + 2, 5]
+
+
+def test_the_graph_is_cut_into_pieces(count_calls):
+    """What is quadratic in torch is so within a piece: no call has more steps."""
+    run_packed(make("gru"), given(LONG)[1], None)
+    assert count_calls == [PIECE, PIECE, PIECE, 2]
+
+
+class Subclass(nn.GRU):
+    pass
+
+
+def parametrized():
+    return nn.utils.parametrizations.weight_norm(nn.GRU(3, 4).double(), "weight_hh_l0")
+
+
+def hooked():
+    layer = nn.GRU(3, 4).double()
+    layer.register_forward_hook(lambda *_: None)
+    return layer
+
+
+def spectral():
+    return nn.utils.spectral_norm(nn.GRU(3, 4).double(), "weight_hh_l0")
+
+
+@pytest.mark.filterwarnings("ignore:.*spectral_norm.*is deprecated:FutureWarning")
+@pytest.mark.parametrize("layer", [lambda: Subclass(3, 4).double(), parametrized, hooked, spectral])
+def test_layers_that_may_be_more_than_torchs_run_at_once(count_calls, layer):
+    run_packed(layer(), given(LONG)[1], None)
+    assert count_calls == [max(LONG)]
+
+
+def test_without_gradients_layers_run_at_once(count_calls):
+    with torch.no_grad():
+        run_packed(make("gru"), given(LONG)[1], None)
+    assert count_calls == [max(LONG)]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_single_precision_and_sequences_that_were_sorted(name):
+    """oneDNN runs the pieces of some layers in float32."""
+    layer = make(name).float()
+    input = torch.randn(max(LONG), 2, 3)
+    packed = pack_padded_sequence(input, torch.tensor(LONG))
+    output, state = run_packed(layer, packed, None)
+    wanted, last = layer.double()(packed._replace(data=packed.data.double()))
+    assert_matches("output", output.data, wanted.data, steps=max(LONG))
+    for one, other in zip(parts(state), parts(last), strict=True):
+        assert_matches("state", one, other, steps=max(LONG))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo, where a graph ends
+def test_a_compiled_model_does_not_compile_anew_for_each_length():
+    model = SequenceRegressor(nn.GRU(3, 4, batch_first=True), 2)
+    compiled = torch.compile(model, backend="eager")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    seen = []
+    for steps in (50, 90, 130, 170):
+        input, lengths = torch.randn(2, steps, 3), torch.tensor([steps, 5])
+        assert_matches("answers", compiled(input, lengths=lengths), model(input, lengths=lengths))
+        seen.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert seen[1] == seen[2] == seen[3]  # the second length makes the number of steps a symbol
 
 
 def test_whole_models_use_it(monkeypatch):

@@ -5,7 +5,6 @@ from lipschitz_rnn.data.batch import Batch as Batch
 from lipschitz_rnn.data.batch import Dataset as Dataset
 from lipschitz_rnn.data.batch import LongBatch as LongBatch
 from lipschitz_rnn.data.by_length import group_by_length as group_by_length
-from lipschitz_rnn.data.by_length import lengths_of as lengths_of
 from lipschitz_rnn.data.cache import DataStatus as DataStatus
 from lipschitz_rnn.data.cache import FileStatus as FileStatus
 from lipschitz_rnn.data.cache import cache_folder as cache_folder

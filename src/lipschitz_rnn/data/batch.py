@@ -70,7 +70,12 @@ class LongBatch(Protocol):
 
 
 class Dataset(Protocol):
-    """One part of a split, as training sees it: an epoch is a plan, each entry of it a batch."""
+    """One part of a split, as training sees it: an epoch is a plan, each entry of it a batch.
+
+    One with an attribute ``lengths``, the steps of each sequence, ``(n,)``, can be grouped by them:
+    its method ``batch`` is then called with integers of shape ``(B,)``, which no plan of its own
+    gave.
+    """
 
     @property
     def input_size(self) -> int:

@@ -147,10 +147,10 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def find_cards(results: Path) -> list[Path]:
-    """All cards in a folder and those below it: of all results, of a preset, or of one run.
+    """All cards of a results folder, ``<preset>/<run>/card.json``.
 
     Args:
-        results: The folder.
+        results: The folder, or that of a preset, or that of a run.
 
     Returns:
         Their paths, sorted.
@@ -158,7 +158,7 @@ def find_cards(results: Path) -> list[Path]:
     Raises:
         InputError: If there is none.
     """
-    found = sorted(results.rglob(CARD))
+    found = sorted(path for depth in ("", "*/", "*/*/") for path in results.glob(depth + CARD))
     if not found:
         raise InputError(
             f"{results}: expected finished runs with their {CARD} in it or below, got none; "

@@ -13,25 +13,49 @@ PIECE = 16
 def run_packed(
     rnn: nn.RNNBase, input: PackedSequence, hx: State | None
 ) -> tuple[PackedSequence, State]:
-    """What ``rnn(input, hx)`` is, in time that grows with the number of steps.
+    """What ``rnn(input, hx)`` is, in training in time that grows with the number of steps.
 
-    On a CPU torch's backward pass through a packed layer takes time that grows with its square
-    (https://github.com/pytorch/pytorch/issues/149194): minutes a batch for a thousand steps. Pieces
-    of :data:`PIECE` steps, each from the states that the one before left, are the same sum. Layers
-    that read both ways, or run elsewhere, run at once.
+    On a CPU torch's backward pass through a packed layer takes time that grows with the square of
+    the steps (https://github.com/pytorch/pytorch/issues/149194). Pieces of :data:`PIECE` steps,
+    each from the states that the one before left, come to the same but for rounding.
+
+    Cut is only what is known to be the same: layers of torch's own classes, in one direction,
+    without hooks, on a CPU, and where a gradient may be asked for. All others run at once.
 
     Args:
         rnn: The layer.
-        input: Packed sequences.
-        hx: Initial state, as the layer takes it.
+        input: Packed sequences of P features.
+        hx: Initial state, (layers, B, H) or a pair, in the order of the sequences before sorting.
 
     Returns:
         Its output, packed like the input, and the state after each sequence's last step.
+
+    Raises:
+        RuntimeError: As the layer does, if the state does not fit.
     """
-    elsewhere = input.data.device.type != "cpu"
-    if rnn.bidirectional or elsewhere or len(input.batch_sizes) <= PIECE:
+    if not _can_be_cut(rnn, input):
         output, state = rnn(input, hx)
         return output, state
+    whole: tuple[PackedSequence, State] = _in_pieces(rnn, input, hx)
+    return whole
+
+
+def _can_be_cut(rnn: nn.RNNBase, input: PackedSequence) -> bool:
+    return (
+        type(rnn) in (nn.RNN, nn.GRU, nn.LSTM)
+        and not rnn.bidirectional
+        and not (rnn._forward_pre_hooks or rnn._forward_hooks or rnn._backward_hooks)
+        and input.data.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and len(input.batch_sizes) > PIECE
+    )
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # it would compile anew for each length
+def _in_pieces(
+    rnn: nn.RNNBase, input: PackedSequence, hx: State | None
+) -> tuple[PackedSequence, State]:
     state = None if hx is None else _chosen(hx, input.sorted_indices)
     parts = torch.split(input.batch_sizes, PIECE)
     pieces = torch.split(input.data, [int(part.sum()) for part in parts])

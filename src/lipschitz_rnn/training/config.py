@@ -36,7 +36,8 @@ class TrainingConfig:
         epochs: Passes over the training samples.
         batch_size: Sequences an update; of a text, rows read side by side.
         group_by_length: Whether sequences of like length share a batch, which saves padding: see
-            :func:`lipschitz_rnn.data.group_by_length`. For samples with lengths.
+            :func:`lipschitz_rnn.data.group_by_length`. For samples with lengths. Where every step
+            has an answer, an update is weighed by its answers, so that all of an epoch count alike.
         eval_batch_size: Sequences at a time in evaluation; of a text, rows read side by side.
         optimizer: A key of ``OPTIMIZERS``.
         lr: Learning rate.

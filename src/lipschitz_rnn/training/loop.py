@@ -47,7 +47,8 @@ def train(
 
 def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], emit: Hook) -> None:
     settings, progress = state.config.training, state.progress
-    batches = plan_epoch(state.config, dataset, progress.epoch + 1)
+    plan = plan_epoch(state.config, dataset, progress.epoch + 1)
+    batches = plan.batches
     # of the last update: the epoch may have been stopped behind it, and be told of without another
     state.set_learning_rate(max(progress.update - 1, 0), len(batches))
     if not progress.update:
@@ -57,7 +58,7 @@ def _train_epoch(state: RunState, dataset: Dataset, save: Callable[[], None], em
     for number in range(progress.update, len(batches)):
         started = time.perf_counter()
         state.set_learning_rate(number, len(batches))
-        update(state, dataset, batches[number])
+        update(state, dataset, batches[number], plan.weight)
         progress.update = number + 1
         progress.epoch_seconds += time.perf_counter() - started
         try:

@@ -31,7 +31,7 @@ from lipschitz_rnn.training.optimizer import (
     optimizer_tensors,
     undecayed,
 )
-from lipschitz_rnn.training.plan import require_plan
+from lipschitz_rnn.training.plan import require_lengths_to_group
 from lipschitz_rnn.training.schema import to_table
 from lipschitz_rnn.training.seeds import dropout_seed
 from lipschitz_rnn.training.shares import Scoring, carried_state, carried_tensors
@@ -99,7 +99,7 @@ class RunState:
 
     def __init__(self, config: RunConfig, model: nn.Module, split: Split) -> None:
         require_objective(config.training, model, split)
-        require_plan(config.training, split)
+        require_lengths_to_group(config.training, split)
         self.config = config
         self.data = describe_data(split)
         self.device = require_device(config.training.device)

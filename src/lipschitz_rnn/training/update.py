@@ -1,6 +1,7 @@
 """One update of the weights: forward, backward, clip, step."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -12,14 +13,22 @@ from lipschitz_rnn.training.shares import own_share
 from lipschitz_rnn.training.state import RunState
 from lipschitz_rnn.training.truncate import Piece, read_pieces
 
+Weight = Callable[[int, bool], float]
 
-def update(state: RunState, dataset: Dataset, index: Any) -> None:
+
+def _even(_answers: int, _every_step: bool) -> float:
+    return 1.0
+
+
+def update(state: RunState, dataset: Dataset, index: Any, weight: Weight = _even) -> None:
     """Update the weights on one batch: once, or after each piece that it is cut into.
 
     Args:
         state: Changed in place.
         dataset: What is trained on.
         index: An entry of its plan.
+        weight: What a mean over answers is multiplied with, given how many, and whether every step
+            has one.
 
     Raises:
         FloatingPointError: If loss or gradient is not finite; the weights are then as before.
@@ -27,14 +36,14 @@ def update(state: RunState, dataset: Dataset, index: Any) -> None:
     epoch, steps = state.progress.epoch + 1, state.config.training.truncate_steps
     for piece in read_pieces(dataset, index, epoch, steps):
         if piece.has_answers:
-            _descend(state, piece)
+            _descend(state, piece, weight)
         else:
             share = own_share(piece.batch)
             after = skim(state.model, share.batch.to(state.device), state.carried)
             state.carried = share.keep(after)
 
 
-def _descend(state: RunState, piece: Piece) -> None:
+def _descend(state: RunState, piece: Piece, weight: Weight) -> None:
     share = own_share(piece.batch)
     settings, batch = state.config.training, share.batch.to(state.device)
     score = state.score(
@@ -48,7 +57,7 @@ def _descend(state: RunState, piece: Piece) -> None:
     value = pooled.loss
     _require_finite(state, "loss", value, value)
     state.optimizer.zero_grad(set_to_none=True)
-    loss = pooled.weigh(score.loss)
+    loss = pooled.weigh(score.loss) * weight(pooled.count, batch.every_step)
     if settings.contraction_penalty > 0:
         excess = contraction_penalty(state.model, settings.contraction_rate).to(loss.dtype)
         loss = loss + settings.contraction_penalty * excess
