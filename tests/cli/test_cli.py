@@ -312,23 +312,30 @@ def test_demo_falls_back_to_digits_and_says_so(capsys, monkeypatch):
     assert f"lipschitz-rnn evaluate runs/{folder}" in out
 
 
-def test_ctrl_c_says_how_to_go_on_and_going_on_equals_never_stopping(tmp_path, trained):
+def interrupt(folder):
+    """Exit code and errors of a run that gets Ctrl-C in its second and last epoch."""
     settings = ["train", "digits", *SHORT[:-1], "--set", "training.checkpoint_seconds=0"]
-    command = [*COMMAND, *settings, "--out", tmp_path / "cut"]
+    command = [*COMMAND, *settings, "--out", folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not (tmp_path / "cut" / "best.safetensors").exists():
+        while not (folder / "best.safetensors").exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    expected = f"interrupted; go on with: lipschitz-rnn resume {tmp_path / 'cut'}\n"
-    assert err.decode() == expected
-    assert not (tmp_path / "cut" / "summary.json").exists()
-    assert main(["resume", str(tmp_path / "cut"), "--quiet"]) == 0
-    summaries = [
-        json.loads((folder / "summary.json").read_text()) for folder in (tmp_path / "cut", trained)
-    ]
+    return process.returncode, err.decode()
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_equals_never_stopping(tmp_path, trained):
+    for attempt in range(5):
+        folder = tmp_path / f"cut{attempt}"
+        code, err = interrupt(folder)
+        if code:
+            break  # else it was finished before the signal came, as on a busy machine
+    assert code == 130
+    assert err == f"interrupted; go on with: lipschitz-rnn resume {folder}\n"
+    assert not (folder / "summary.json").exists()
+    assert main(["resume", str(folder), "--quiet"]) == 0
+    summaries = [json.loads((run / "summary.json").read_text()) for run in (folder, trained)]
     for name in ("last", "best", "before", "after"):
         assert summaries[0][name] == summaries[1][name]
 
