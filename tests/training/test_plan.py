@@ -126,7 +126,7 @@ def test_a_grouped_run_that_was_cut_goes_on_the_same(tmp_path, speech, steps):
 
 
 def test_cut_batches_are_weighed_by_the_pieces_that_they_are_cut_into(speech):
-    """In the mean over all pieces of an epoch the weights of all answers come to one each."""
+    """The weights are one in the mean over all pieces of an epoch, each an update."""
     plan = plan_epoch(make_config(truncate_steps=7), speech.train, 1)
     pieces = [
         int(piece.batch.lengths.sum())

@@ -38,7 +38,7 @@ class Plan:
             every_step: Whether every step has one; sequences are equally many in all batches.
 
         Returns:
-            1 in the mean over the answers of an epoch.
+            1 in the mean over the updates of an epoch.
         """
         return answers / self.steps if self.steps and every_step else 1.0
 
